@@ -1,0 +1,186 @@
+//! The command line: docker's words, and nothing but the words. What they do is elsewhere.
+//!
+//! Here are the commands, their options are in the two files below. The paths are spelled out because the
+//! generator of man pages and completions includes this file from another folder.
+
+#[path = "cli/containers.rs"]
+mod containers;
+#[path = "cli/images.rs"]
+mod images;
+
+pub use containers::*;
+pub use images::*;
+
+use clap::{Parser, Subcommand};
+
+/// A container engine you can take apart.
+///
+/// A container is an ordinary process that was started with care: with a root filesystem of its own
+/// (layerfs), its own view of the machine (unshare-run), a share of it (cgset) and a network (portfwd).
+/// ctr calls these tools in the right order, and stays out of the way. Put --explain before any command to
+/// see the calls as a shell script instead of having them made.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ctr",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  ctr run --rm -it python:3-slim sh          a shell in a new container
+  ctr --explain run -p 4000:80 pythonweb     what ctr would do, as a script that does it"
+)]
+pub struct Cli {
+    /// Print what would be done, as a shell script that does it, and do nothing
+    #[arg(long)]
+    pub explain: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// All commands. Docker's two spellings of each (`ps`, `container ls`) are one command here.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Commands about containers
+    #[command(flatten)]
+    Container(ContainerCommand),
+    /// Commands about images
+    #[command(flatten)]
+    Image(ImageCommand),
+    /// The same commands about containers, by docker's long names
+    #[command(subcommand, name = "container")]
+    ContainerGroup(ContainerGroup),
+    /// The same commands about images, by docker's long names
+    #[command(subcommand, name = "image")]
+    ImageGroup(ImageGroup),
+    /// Check whether this machine can run containers, and say what to do where it cannot
+    Doctor,
+    /// The parent of a container: keeps its output, its exit code and its lock (used by start)
+    #[command(subcommand, hide = true)]
+    Shim(ShimCommand),
+}
+
+/// Commands about containers, by their short names.
+#[derive(Debug, Subcommand)]
+pub enum ContainerCommand {
+    /// Make a container of an image and run a command in it
+    Run(Run),
+    /// Make a container of an image, without running it
+    Create(Create),
+    /// Start containers that are not running
+    Start(Start),
+    /// Stop containers: a polite signal, then after a while SIGKILL
+    Stop(Stop),
+    /// Send a signal to containers
+    Kill(Kill),
+    /// Remove containers
+    Rm(Rm),
+    /// List containers
+    Ps(Ps),
+    /// Show what a container wrote
+    Logs(Logs),
+    /// Run another command in a running container
+    Exec(Exec),
+    /// Connect this terminal to a running container
+    Attach(Attach),
+    /// Wait until containers stop, and print their exit codes
+    Wait(Names),
+}
+
+/// Commands about images, by their short names.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// List images
+    Images(Images),
+    /// Build an image from a Dockerfile
+    Build(Build),
+    /// Show how an image came to be, step by step
+    History(History),
+    /// Remove images
+    Rmi(Rmi),
+    /// Give an image another name
+    Tag(Tag),
+    /// Make an image of the files in a tar archive
+    Import(Import),
+    /// Show everything that is known of containers and images, as JSON
+    Inspect(Inspect),
+}
+
+/// `ctr container ...`
+#[derive(Debug, Subcommand)]
+pub enum ContainerGroup {
+    /// Make a container of an image and run a command in it
+    Run(Run),
+    /// Make a container of an image, without running it
+    Create(Create),
+    /// Start containers that are not running
+    Start(Start),
+    /// Stop containers: a polite signal, then after a while SIGKILL
+    Stop(Stop),
+    /// Send a signal to containers
+    Kill(Kill),
+    /// Remove containers
+    #[command(alias = "remove")]
+    Rm(Rm),
+    /// List containers
+    #[command(aliases = ["list", "ps"])]
+    Ls(Ps),
+    /// Show what a container wrote
+    Logs(Logs),
+    /// Run another command in a running container
+    Exec(Exec),
+    /// Connect this terminal to a running container
+    Attach(Attach),
+    /// Wait until containers stop, and print their exit codes
+    Wait(Names),
+    /// Show everything that is known of containers, as JSON
+    Inspect(Inspect),
+}
+
+/// `ctr image ...`
+#[derive(Debug, Subcommand)]
+pub enum ImageGroup {
+    /// List images
+    #[command(alias = "list")]
+    Ls(Images),
+    /// Build an image from a Dockerfile
+    Build(Build),
+    /// Show how an image came to be, step by step
+    History(History),
+    /// Remove images
+    #[command(alias = "remove")]
+    Rm(Rmi),
+    /// Give an image another name
+    Tag(Tag),
+    /// Make an image of the files in a tar archive
+    Import(Import),
+    /// Show everything that is known of images, as JSON
+    Inspect(Inspect),
+}
+
+/// What start asks of the shim.
+#[derive(Debug, Subcommand)]
+pub enum ShimCommand {
+    /// Become the parent of a container: run COMMAND with the container's streams, and stay
+    Create {
+        /// The container's id
+        id: String,
+        /// The runtime's create
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Have the shim run COMMAND, and note that the container runs
+    Start {
+        /// Connect to the container's output, and end with its exit code
+        #[arg(long)]
+        attach: bool,
+        /// Connect to its input too
+        #[arg(long)]
+        interactive: bool,
+        /// The container's id
+        id: String,
+        /// The runtime's start
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+}

@@ -1,0 +1,189 @@
+//! `create`: from an image and the options to a container on disk, not yet started.
+//!
+//! The container's folder is made in `tmp/` and renamed into place, then its name is taken by making a
+//! link: a link can be made once, so of two containers that want one name, one gets it.
+
+use crate::cli;
+use crate::plan::{Plan, Step};
+use crate::{config, files, names, ports, spec};
+use anyhow::{Context, Result, bail};
+use layout::container::{self, Config, Container, HostConfig, State};
+use layout::images::{self, Image};
+use layout::lock::Lock;
+use layout::paths::ContainerDir;
+use layout::{ContainerId, Layout, units};
+use std::path::Path;
+
+/// Docker refuses less than this; the kernel may take it, but few programs start in it.
+const SMALL_MEMORY: u64 = 6 << 20;
+
+/// Makes a container.
+///
+/// # Errors
+/// No such image, a bad option, or a name that is taken: nothing is left of the container then.
+pub fn create(layout: &Layout, args: &cli::Create, detached: bool) -> Result<Container> {
+    // Shared, so that nobody collects the image between our reading of it and the container that refers to it.
+    let _guard = Lock::shared(&layout.gc_lock())?;
+    for attempt in 0.. {
+        let (container, plan) = prepare(layout, args, detached, attempt)?;
+        match plan.execute(layout) {
+            Ok(_) => return Ok(container),
+            Err(error) => {
+                discard(layout, &container.id);
+                let taken = layout.name(&container.name).symlink_metadata().is_ok();
+                match (taken, &args.name) {
+                    (true, None) => continue,
+                    (true, Some(name)) => bail!(name_conflict(layout, name)),
+                    (false, _) => return Err(error),
+                }
+            }
+        }
+    }
+    unreachable!("the loop ends by returning")
+}
+
+/// The container that the options describe, and the steps that make it.
+pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32) -> Result<(Container, Plan)> {
+    let image = find_image(layout, args.image())?;
+    let id = ContainerId::random()?;
+    let name = choose_name(layout, args, attempt)?;
+    let config = config::build(args, &image, &id, detached)?;
+    let host_config = host_config(args, &config)?;
+    let mut command = config.run.entrypoint.clone().unwrap_or_default();
+    command.extend(config.run.cmd.clone().unwrap_or_default());
+    let mut command = command.into_iter();
+    let container = Container {
+        path: command.next().context("no command specified, and the image has none")?,
+        args: command.collect(),
+        created: layout::time::now(),
+        image: image.id.clone(),
+        id,
+        name,
+        config,
+        host_config,
+    };
+    let mut plan = create_plan(layout, &container, &image)?;
+    if let Some(file) = &args.cidfile {
+        if file.symlink_metadata().is_ok() {
+            bail!("container ID file found, make sure the other container isn't running or delete {}", file.display());
+        }
+        plan.push(Step::write(file, container.id.as_str()));
+    }
+    Ok((container, plan))
+}
+
+fn create_plan(layout: &Layout, container: &Container, image: &Image) -> Result<Plan> {
+    let id = &container.id;
+    let (made, place) = (ContainerDir(layout.tmp().join(id.as_str())), layout.container_dir(id));
+    let mut plan = Plan::default();
+    plan.note("the container, on disk: what was asked for, what became of it, and how to run it");
+    plan.push(Step::MakeDir { path: made.0.clone(), mode: 0o711 });
+    for dir in [made.rootfs(), made.upper()] {
+        plan.push(Step::make_dir(dir));
+    }
+    plan.push(Step::MakeDir { path: made.work(), mode: 0o700 });
+    plan.push(Step::Write { path: made.upper().join(".dockerenv"), content: String::new(), mode: 0o755 });
+    plan.push(Step::write_json(made.container_json(), container)?);
+    plan.push(Step::write_json(made.state_json(), &State::created())?);
+    plan.push(Step::write_json(made.config_json(), &spec::build(layout, container, image)?)?);
+    plan.push(Step::write(made.hostname(), format!("{}\n", container.config.hostname)));
+    plan.push(Step::write(made.hosts(), files::hosts(&container.host_config.network_mode)));
+    plan.push(Step::write(made.resolv_conf(), files::resolv_conf(&container.host_config.network_mode)));
+    plan.push(Step::Rename { from: made.0, to: place.0 });
+    plan.push(Step::Link { target: Path::new("../containers").join(id.as_str()), link: layout.name(&container.name) });
+    Ok(plan)
+}
+
+/// The image, or docker's words for a missing one.
+fn find_image(layout: &Layout, wanted: &str) -> Result<Image> {
+    if let Some(image) = images::lookup(layout, wanted)? {
+        return Ok(image);
+    }
+    let reference = layout::Reference::parse(wanted)?;
+    bail!(
+        "Unable to find image '{reference}' locally: ctr cannot pull from registries yet; `ctr images` lists what is \
+         here, `ctr import` and `ctr build` make more"
+    )
+}
+
+fn choose_name(layout: &Layout, args: &cli::Create, attempt: u32) -> Result<String> {
+    let Some(name) = &args.name else { return names::random(attempt) };
+    let name = name.strip_prefix('/').unwrap_or(name);
+    if !container::is_name(name) {
+        bail!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+    }
+    if layout.id_of_name(name).is_some() {
+        bail!(name_conflict(layout, name));
+    }
+    // A link without a container is what a killed `ctr rm` leaves.
+    let link = layout.name(name);
+    if link.symlink_metadata().is_ok() {
+        std::fs::remove_file(&link).with_context(|| format!("remove the stale name {}", link.display()))?;
+    }
+    Ok(name.to_owned())
+}
+
+fn name_conflict(layout: &Layout, name: &str) -> String {
+    let holder = layout.id_of_name(name).map(|id| format!(" by container \"{id}\"")).unwrap_or_default();
+    format!(
+        "Conflict. The container name \"/{name}\" is already in use{holder}. You have to remove (or rename) that \
+         container to be able to reuse that name."
+    )
+}
+
+/// Takes away what a failed `create` made.
+fn discard(layout: &Layout, id: &ContainerId) {
+    for dir in [layout.tmp().join(id.as_str()), layout.container(id)] {
+        // A failure leaves rubbish that `layerfs gc` or `ctr rm` removes; the first error is the one to tell.
+        let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// What it may use of the host.
+fn host_config(args: &cli::Create, config: &Config) -> Result<HostConfig> {
+    if !matches!(args.network.as_str(), "bridge" | "default" | "host" | "none") {
+        bail!("--network {}: bridge, host and none are there; networks of one's own come later", args.network);
+    }
+    let mut bindings = ports::Bindings::new();
+    for port in &args.publish {
+        ports::parse(port, &mut bindings)?;
+    }
+    if args.publish_all {
+        for port in config.run.exposed_ports.iter().flatten().map(|(port, _)| port) {
+            if !bindings.contains_key(port) {
+                ports::parse(port, &mut bindings)?;
+            }
+        }
+    }
+    Ok(HostConfig {
+        network_mode: if args.network == "default" { "bridge".to_owned() } else { args.network.clone() },
+        port_bindings: bindings,
+        publish_all_ports: args.publish_all,
+        readonly_rootfs: args.read_only,
+        auto_remove: args.rm,
+        memory: memory(args)?,
+        nano_cpus: args.cpus.as_deref().map(nano_cpus).transpose()?.unwrap_or(0),
+        cpu_shares: args.cpu_shares.unwrap_or(0),
+        pids_limit: args.pids_limit.unwrap_or(0),
+        ..HostConfig::default()
+    })
+}
+
+fn memory(args: &cli::Create) -> Result<i64> {
+    let Some(text) = &args.memory else { return Ok(0) };
+    let bytes = units::parse_bytes(text).context("read --memory")?;
+    if bytes > 0 && bytes < SMALL_MEMORY {
+        eprintln!(
+            "WARNING: {text} of memory is less than the 6m that docker asks for; the container may not even start"
+        );
+    }
+    Ok(bytes as i64)
+}
+
+fn nano_cpus(text: &str) -> Result<i64> {
+    let here = std::thread::available_parallelism().map_or(1, |number| number.get());
+    match text.parse::<f64>() {
+        Ok(cpus) if (0.01..=here as f64).contains(&cpus) => Ok((cpus * 1e9).round() as i64),
+        _ => bail!("--cpus {text}: Range of CPUs is from 0.01 to {here}.00, as there are only {here} CPUs available"),
+    }
+}

@@ -1,0 +1,307 @@
+//! A container's life from outside: what is true of it, starting it, ending it, removing it.
+//!
+//! The truth is in two places. `state.json` says what happened last; the shim's lock says whether it is
+//! still so. A run folder whose lock nobody holds is what a killed shim leaves, and whoever finds it
+//! finishes the shim's work.
+
+use crate::plan::{Plan, Step};
+use crate::{ports, runtime};
+use anyhow::{Context, Result, bail};
+use layout::container::{Container, State, Status};
+use layout::lock::Lock;
+use layout::tool::{Call, Tool};
+use layout::{ContainerId, Layout, exit, publish};
+use std::time::Duration;
+
+/// How long a shim may take to end after its container has.
+const SHIM_GRACE: Duration = Duration::from_secs(10);
+
+/// What is true of a container now. If its shim was killed, what that left is cleared away first.
+pub fn state(layout: &Layout, id: &ContainerId) -> Result<State> {
+    if layout.run_dir(id).is_dir() && !Lock::is_held(&layout.shim_lock(id))? {
+        // Whoever holds the folder is starting or removing it right now, and does this itself.
+        if let Some(_operation) = Lock::try_on_dir(&layout.container(id))? {
+            recover(layout, id)?;
+        }
+    }
+    layout.read_state(id)
+}
+
+/// Whether the container's shim lives, which is to say that the container is made ready or runs.
+pub fn has_shim(layout: &Layout, id: &ContainerId) -> Result<bool> {
+    Lock::is_held(&layout.shim_lock(id))
+}
+
+/// Waits until the container's shim is gone; `false` when that takes longer than `within`.
+pub fn wait_end(layout: &Layout, id: &ContainerId, within: Option<Duration>) -> Result<bool> {
+    Lock::wait_free(&layout.shim_lock(id), within)
+}
+
+/// The steps that start a container: its files, its process (waiting), its network, its ports, and go.
+pub fn start_plan(layout: &Layout, container: &Container, attach: bool, interactive: bool) -> Plan {
+    let id = &container.id;
+    let dir = layout.container_dir(id);
+    let mut plan = Plan::default();
+    plan.note("its root filesystem: the image's layers, and on top of them a writable one");
+    plan.call(
+        Call::new(Tool::Layerfs)
+            .args(["mount", container.image.as_str()])
+            .arg(dir.rootfs())
+            .arg("--upper")
+            .arg(dir.upper())
+            .arg("--work")
+            .arg(dir.work()),
+    );
+    plan.note(
+        "its parent, and its process, which waits in its new namespaces (unshare-run calls cgset for its limits)",
+    );
+    plan.call(Call::new(Tool::Ctr).args(["shim", "create", id.as_str(), "--"]).args(runtime::words(&runtime::create(
+        layout,
+        id,
+        container.config.tty,
+    ))));
+    if container.host_config.network_mode == "bridge" {
+        plan.note("its network: a cable from the bridge into the namespace, and an address");
+        plan.call(
+            Call::new(Tool::Portfwd)
+                .args(["attach", "bridge", "--container", id.as_str(), "--name", &container.name])
+                .arg("--pid-file")
+                .arg(layout.pid_file(id)),
+        );
+        if !container.host_config.port_bindings.is_empty() {
+            let publish = ports::publish_args(&container.host_config.port_bindings);
+            plan.call(
+                Call::new(Tool::Portfwd)
+                    .args(["publish", "--container", id.as_str(), "--pid-file"])
+                    .arg(layout.pid_file(id))
+                    .args(publish.iter().flat_map(|port| ["--publish", port])),
+            );
+        }
+    }
+    plan.note("go");
+    plan.push(Step::Start {
+        id: id.clone(),
+        attach,
+        interactive,
+        command: runtime::words(&runtime::start(layout, id)),
+    });
+    plan
+}
+
+/// Starts a container; gives its exit code when attached, else 0 as soon as it runs. A container that runs
+/// already is left alone.
+pub fn start(layout: &Layout, container: &Container, attach: bool, interactive: bool) -> Result<u8> {
+    let id = &container.id;
+    let operation =
+        Lock::on_dir(&layout.container(id))?.with_context(|| format!("No such container: {}", container.name))?;
+    if has_shim(layout, id)? {
+        match layout.read_state(id)?.status {
+            // Its shim is still taking it down.
+            Status::Exited | Status::Dead => wait_for_shim(layout, container)?,
+            // Somebody was killed between making it ready and starting it.
+            Status::Created => crate::client::abort(layout, id, "it is started anew")?,
+            _ if attach => return crate::client::attach(layout, container, interactive),
+            _ => return Ok(0),
+        }
+    }
+    recover(layout, id)?;
+    let plan = start_plan(layout, container, attach, interactive);
+    let Some((Step::Start { command, .. }, before)) = plan.steps.split_last() else { return Ok(0) };
+    for step in before {
+        if let Err(error) = step.execute(layout) {
+            return Err(give_up(layout, container, error));
+        }
+    }
+    // Nobody else starts or removes it until it runs; its end may be hours away.
+    crate::client::start(layout, id, attach, interactive, command, Some(operation))
+}
+
+/// Waits for a shim that is taking its container down.
+fn wait_for_shim(layout: &Layout, container: &Container) -> Result<()> {
+    if wait_end(layout, &container.id, Some(SHIM_GRACE))? {
+        return Ok(());
+    }
+    bail!("{} ended, and is still being taken down after {} seconds", container.name, SHIM_GRACE.as_secs())
+}
+
+/// A start failed half-way: takes down what there is of the container, and passes the error on.
+fn give_up(layout: &Layout, container: &Container, error: anyhow::Error) -> anyhow::Error {
+    let id = &container.id;
+    let undone = match has_shim(layout, id) {
+        Ok(true) => crate::client::abort(layout, id, &format!("{error:#}")),
+        _ => {
+            record_failure(layout, id, &error);
+            tear_down(layout, container)
+        }
+    };
+    match undone {
+        Ok(()) => error,
+        Err(more) => error.context(format!("and then, while taking it down: {more:#}")),
+    }
+}
+
+/// Without a shim there is nobody else to write down why the container did not start.
+fn record_failure(layout: &Layout, id: &ContainerId, error: &anyhow::Error) {
+    if let Ok(mut state) = layout.read_state(id) {
+        state.error = format!("{error:#}");
+        state.exit_code = exit::code_of(error).into();
+        // The error itself is on its way to the user; that it could not be written down as well adds nothing.
+        let _ = publish::json(layout, &layout.container_dir(id).state_json(), &state);
+    }
+}
+
+/// Takes down everything that start put up: ports, network, process, mount. Goes on past failures and
+/// reports them together; what is not there is no failure.
+pub fn tear_down(layout: &Layout, container: &Container) -> Result<()> {
+    let failures: Vec<String> = tear_down_calls(layout, container)
+        .iter()
+        .filter_map(|call| call.run().err())
+        .map(|error| format!("{error:#}"))
+        .collect();
+    if failures.is_empty() { Ok(()) } else { bail!(failures.join("; ")) }
+}
+
+fn tear_down_calls(layout: &Layout, container: &Container) -> Vec<Call> {
+    let id = container.id.as_str();
+    let mut calls = vec![runtime::delete(layout, &container.id)];
+    if container.host_config.network_mode == "bridge" {
+        if layout.ports_file(&container.id).exists() {
+            calls.push(Call::new(Tool::Portfwd).args(["unpublish", "--container", id]));
+        }
+        calls.push(Call::new(Tool::Portfwd).args(["detach", "bridge", "--container", id]));
+    }
+    calls.push(Call::new(Tool::Layerfs).arg("umount").arg(layout.container_dir(&container.id).rootfs()));
+    calls
+}
+
+/// Finishes the work of a shim, or of a start, that was killed. The caller holds the container's folder.
+pub fn recover(layout: &Layout, id: &ContainerId) -> Result<()> {
+    let rootfs = layout.container_dir(id).rootfs();
+    let run_dir = layout.run_dir(id);
+    if !run_dir.is_dir() && !is_mount_point(&rootfs) {
+        return Ok(());
+    }
+    if has_shim(layout, id)? {
+        bail!("container {id} has a living shim, which alone may take it down");
+    }
+    let container = layout.read_container(id)?;
+    tear_down(layout, &container).with_context(|| format!("clean up after the shim of {}", container.name))?;
+    let mut state = layout.read_state(id)?;
+    let was_up = state.status.is_up();
+    if was_up {
+        // Nobody saw it end. Its processes are gone now, by SIGKILL if not before.
+        state.status = Status::Exited;
+        state.exit_code = exit::from_signal(libc::SIGKILL).into();
+        state.finished_at = layout::time::now();
+        state.error = "its shim was killed".to_owned();
+    }
+    state.pid = 0;
+    publish::json(layout, &layout.container_dir(id).state_json(), &state)?;
+    Step::RemoveTree(run_dir).execute(layout)?;
+    if was_up && container.host_config.auto_remove {
+        remove_plan(layout, &container).execute(layout)?;
+    }
+    Ok(())
+}
+
+/// Whether something is mounted on this folder (statx(2), STATX_ATTR_MOUNT_ROOT).
+fn is_mount_point(path: &std::path::Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+    rustix::fs::statx(CWD, path, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS)
+        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// The steps that stop a running container.
+pub fn stop_plan(layout: &Layout, container: &Container, signal: Option<&str>, seconds: i64) -> Plan {
+    let id = &container.id;
+    let image_signal = Some(container.config.run.stop_signal.as_str()).filter(|s| !s.is_empty());
+    let signal = signal.or(image_signal).unwrap_or("TERM");
+    let mut plan = Plan::default();
+    plan.call(runtime::kill(layout, id, signal.trim_start_matches("SIG")));
+    plan.push(Step::WaitEnd {
+        id: id.clone(),
+        within: u64::try_from(seconds).ok().map(Duration::from_secs),
+        otherwise: Some(runtime::kill(layout, id, "KILL")),
+    });
+    plan
+}
+
+/// The steps that kill a container, if it has a shim, and wait for its end.
+pub fn kill_plan(layout: &Layout, id: &ContainerId) -> Plan {
+    let mut plan = Plan::default();
+    plan.call(runtime::kill(layout, id, "KILL"));
+    plan.push(Step::WaitEnd { id: id.clone(), within: None, otherwise: None });
+    plan
+}
+
+/// The steps that remove a stopped container. The name goes first: then the folder is nobody's, and a
+/// rename takes it out of sight at once.
+pub fn remove_plan(layout: &Layout, container: &Container) -> Plan {
+    let (id, name) = (&container.id, &container.name);
+    let rubbish = layout.tmp().join(id.as_str());
+    let mut plan = Plan::default();
+    if layout.id_of_name(name).as_ref() == Some(id) {
+        plan.push(Step::RemoveFile(layout.name(name)));
+    }
+    plan.push(Step::Rename { from: layout.container(id), to: rubbish.clone() });
+    plan.push(Step::RemoveTree(rubbish));
+    plan
+}
+
+/// Removes a container. One that runs is killed with `force`, else refused in docker's words.
+pub fn remove(layout: &Layout, container: &Container, force: bool) -> Result<()> {
+    let (id, name) = (&container.id, &container.name);
+    if has_shim(layout, id)? {
+        match layout.read_state(id)?.status {
+            Status::Exited | Status::Dead => wait_for_shim(layout, container)?,
+            Status::Created => crate::client::abort(layout, id, "it is removed")?,
+            _ if force => kill(layout, container)?,
+            _ => bail!(still_up(layout, container)?),
+        }
+    }
+    let Some(_operation) = Lock::on_dir(&layout.container(id))? else { return Ok(()) };
+    if has_shim(layout, id)? {
+        bail!("cannot remove container \"/{name}\": somebody has just started it");
+    }
+    recover(layout, id)?;
+    remove_stillborn_run_dirs(layout, id)?;
+    remove_plan(layout, container).execute(layout)?;
+    Ok(())
+}
+
+/// A shim that is killed before it has claimed the run folder leaves `run/ID.PID` (see `claim_run_dir`).
+fn remove_stillborn_run_dirs(layout: &Layout, id: &ContainerId) -> Result<()> {
+    let listed = || format!("list {}", layout.run().display());
+    for entry in std::fs::read_dir(layout.run()).with_context(listed)? {
+        let entry = entry.with_context(listed)?;
+        let beside = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('.')));
+        if beside {
+            Step::RemoveTree(entry.path()).execute(layout)?;
+        }
+    }
+    Ok(())
+}
+
+/// Docker's words for a container that cannot be removed because it is up.
+pub fn still_up(layout: &Layout, container: &Container) -> Result<String> {
+    let (name, status) = (&container.name, layout.read_state(&container.id)?.status.as_str());
+    Ok(format!(
+        "cannot remove container \"/{name}\": container is {status}: stop the container before removing or force remove"
+    ))
+}
+
+/// Kills a container and waits for its end.
+fn kill(layout: &Layout, container: &Container) -> Result<()> {
+    let id = &container.id;
+    let killed = runtime::kill(layout, id, "KILL").run();
+    // It may have ended by itself in the same moment; then there was nobody to kill.
+    let ended = wait_end(layout, id, Some(SHIM_GRACE))?;
+    match killed {
+        Err(error) if !ended => Err(error),
+        _ if !ended => bail!("kill {}: it has not ended within {} seconds", container.name, SHIM_GRACE.as_secs()),
+        _ => Ok(()),
+    }
+}

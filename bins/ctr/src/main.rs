@@ -1,0 +1,50 @@
+//! `ctr`: the engine. Docker's command line over six tools, and the parent of each running container.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`commands`] | from a command to its work |
+//! | [`plan`] | the steps of a command, which are done, or shown (`--explain`) |
+//! | [`create`], [`config`], [`spec`], [`files`], [`ports`], [`names`] | from an image and options to a container on disk |
+//! | [`life`] | starting, stopping, removing, and what is true when somebody was killed |
+//! | [`shim`] | the parent of one container |
+//! | [`protocol`], [`client`] | what the shim and its clients say to each other |
+//! | [`runtime`], [`exec`] | calls of the runtime |
+//! | [`show`] | what the user sees |
+//! | [`doctor`] | what this machine can do |
+
+#![deny(unsafe_code)]
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod create;
+mod doctor;
+mod exec;
+mod files;
+mod life;
+mod names;
+mod plan;
+mod ports;
+mod protocol;
+mod runtime;
+mod shim;
+mod show;
+mod spec;
+#[allow(unsafe_code)]
+mod sys;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::Cli::try_parse() {
+        Ok(cli) => layout::exit::report("ctr", commands::run(cli)),
+        Err(error) => {
+            // When printing fails there is nobody left to tell.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { layout::exit::TOOL } else { 0 })
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Between container and shim: three pipes, or one terminal.
+
+use crate::protocol::Kind;
+use crate::runtime;
+use anyhow::{Context, Result, bail};
+use layout::container::Container;
+use layout::tool::Call;
+use layout::{Layout, exit, socket};
+use rustix::fs::OFlags;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
+use std::io::{IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Stdio};
+
+/// The shim's ends.
+pub struct Streams {
+    /// What is written here, the container reads. None when its input is `/dev/null`, or closed.
+    pub stdin: Option<OwnedFd>,
+    /// What the container writes, and as which stream it counts.
+    pub outputs: Vec<(Kind, OwnedFd)>,
+    /// Whether it is a terminal.
+    pub tty: bool,
+}
+
+/// Runs the runtime's `create` and gives our ends of the streams that the container got.
+pub fn create_with_streams(layout: &Layout, container: &Container, create: &Call) -> Result<Streams> {
+    if container.config.tty { with_terminal(layout, container, create) } else { with_pipes(container, create) }
+}
+
+fn with_pipes(container: &Container, create: &Call) -> Result<Streams> {
+    let (stdin, stdin_end) = match container.config.open_stdin {
+        true => std::io::pipe().map(|(theirs, ours)| (Stdio::from(theirs), Some(OwnedFd::from(ours)))),
+        false => Ok((Stdio::null(), None)),
+    }
+    .context("make the container's standard input")?;
+    let (stdout, stdout_end) = std::io::pipe().context("make the container's standard output")?;
+    let (mut stderr, stderr_end) = std::io::pipe().context("make the container's standard error")?;
+    let child = create.command()?.stdin(stdin).stdout(stdout_end).stderr(stderr_end).spawn();
+    wait_for_create(child.with_context(|| format!("run {}", create.tool.name()))?, &mut stderr)?;
+    let streams = Streams {
+        stdin: stdin_end,
+        outputs: vec![(Kind::Stdout, stdout.into()), (Kind::Stderr, stderr.into())],
+        tty: false,
+    };
+    streams.set_nonblocking()?;
+    Ok(streams)
+}
+
+/// The runtime makes the terminal, inside of the container, and sends its other side through a socket.
+fn with_terminal(layout: &Layout, container: &Container, create: &Call) -> Result<Streams> {
+    let console = socket::listen(&layout.console_socket(&container.id))?;
+    let (mut stderr, stderr_end) = std::io::pipe().context("make a pipe")?;
+    let child = create.command()?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr_end).spawn();
+    wait_for_create(child.with_context(|| format!("run {}", create.tool.name()))?, &mut stderr)?;
+    let master = receive_terminal(&console)?;
+    std::fs::remove_file(layout.console_socket(&container.id)).context("remove the console socket")?;
+    let stdin = master.try_clone().context("duplicate the terminal")?;
+    let streams = Streams { stdin: Some(stdin), outputs: vec![(Kind::Stdout, master)], tty: true };
+    streams.set_nonblocking()?;
+    Ok(streams)
+}
+
+/// Waits for the runtime. Until it has succeeded, only the runtime itself can have written to the error stream.
+fn wait_for_create(mut child: Child, stderr: &mut impl Read) -> Result<()> {
+    let status = child.wait().context("wait for the runtime")?;
+    if status.success() {
+        return Ok(());
+    }
+    let mut said = String::new();
+    stderr.take(64 << 10).read_to_string(&mut said).context("read what the runtime said")?;
+    let said = said.trim_end();
+    let code = match exit::from_status(status) {
+        code @ (exit::NOT_FOUND | exit::CANNOT_EXECUTE) => code,
+        _ => runtime::exit_code_of(said),
+    };
+    Err(exit::coded(code, if said.is_empty() { format!("the runtime's create: {status}") } else { said.to_owned() }))
+}
+
+/// Takes the file that the runtime sends over its connection (unix(7), SCM_RIGHTS).
+fn receive_terminal(console: &UnixListener) -> Result<OwnedFd> {
+    // The runtime has succeeded, so its connection waits already; if it does not, it never will.
+    console.set_nonblocking(true).context("wait for the terminal")?;
+    let (connection, _) = console.accept().context("accept the runtime's connection with the terminal")?;
+    connection.set_nonblocking(false).context("wait for the terminal")?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut name = [0u8; 4096];
+    let received = rustix::net::recvmsg(
+        connection.as_fd(),
+        &mut [IoSliceMut::new(&mut name)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .context("receive the terminal")?;
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        bail!("receive the terminal: more files came than one");
+    }
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut files) = message
+            && let Some(file) = files.next()
+        {
+            return Ok(file);
+        }
+    }
+    bail!("receive the terminal: the runtime sent no file")
+}
+
+impl Streams {
+    /// The loop must never wait in a read or a write.
+    fn set_nonblocking(&self) -> Result<()> {
+        for fd in self.outputs.iter().map(|(_, fd)| fd).chain(&self.stdin) {
+            let flags = rustix::fs::fcntl_getfl(fd).context("read a stream's flags")?;
+            rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).context("make a stream non-blocking")?;
+        }
+        Ok(())
+    }
+
+    /// Sets the terminal's size; without a terminal there is none to set.
+    pub fn resize(&self, rows: u16, cols: u16) {
+        if let (true, Some((_, master))) = (self.tty, self.outputs.first()) {
+            let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+            // The terminal may be gone already, with the container.
+            let _ = rustix::termios::tcsetwinsize(master, size);
+        }
+    }
+}

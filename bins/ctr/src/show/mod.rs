@@ -1,0 +1,9 @@
+//! What the user sees: tables as docker prints them, logs, JSON.
+
+pub mod ago;
+pub mod history;
+pub mod images;
+pub mod inspect;
+pub mod logs;
+pub mod ps;
+pub mod table;

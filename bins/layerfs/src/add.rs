@@ -1,0 +1,31 @@
+//! `layerfs add`: a tar on standard input becomes a layer, for `commit --layer` to make an image with.
+
+use crate::cli::AddArgs;
+use crate::{import, layer, output, store};
+use anyhow::{Context, Result};
+use layout::{Digest, Layout, images};
+use serde::Serialize;
+use std::path::Path;
+
+/// What `add` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Added<'a> {
+    /// Digest of the uncompressed tar.
+    diff_id: &'a Digest,
+    /// Digest of the blob that it is stored as.
+    blob: &'a Digest,
+    /// Sum of the sizes of its files, in bytes.
+    size: u64,
+}
+
+/// Adds the layer and prints what it is.
+pub fn run(layout: &Layout, args: &AddArgs) -> Result<()> {
+    let _held = store::hold(layout)?;
+    if let Some(parent) = &args.parent {
+        images::find(layout, parent)?;
+    }
+    let layer = layer::store(layout, import::open_input(Path::new("-"))?).context("add a layer")?;
+    let added = Added { diff_id: &layer.diff_id, blob: &layer.blob.digest, size: layer.size };
+    output::line(serde_json::to_string(&added).context("encode the output")?)
+}

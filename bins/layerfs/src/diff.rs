@@ -1,0 +1,247 @@
+//! What changed in an overlay's upper folder, as a layer's tar.
+//!
+//! overlayfs has done the work: the upper folder holds exactly what was written, and its marks for what was deleted. Reading
+//! it takes time by the change. A container may still be writing, and may swap a folder for a link meanwhile; so
+//! every path is opened from the upper folder down with no link on the way.
+
+use crate::cli::DiffArgs;
+use crate::member::{Kind, Member};
+use crate::tar_write::TarWriter;
+use crate::{beneath, whiteout};
+use anyhow::{Context, Result};
+use rustix::fs::{FileType, OFlags, Stat, major, minor};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// The tar on standard output.
+pub fn run(args: &DiffArgs) -> Result<()> {
+    let out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
+    write(&args.upper, out)?.flush().context("write to standard output")
+}
+
+/// Writes the tar of an upper folder, in the order of the names' bytes.
+pub fn write<W: Write>(upper: &Path, out: W) -> Result<W> {
+    let mut walk = Walk { root: beneath::open_root(upper)?, tar: TarWriter::new(out), links: HashMap::new() };
+    let failed = || format!("read the changes in {}", upper.display());
+    walk.root_folder().with_context(failed)?;
+    walk.folder(b"").with_context(failed)?;
+    walk.tar.finish()
+}
+
+/// Whether nothing was changed.
+pub fn is_empty(upper: &Path) -> Result<bool> {
+    let root = beneath::open_root(upper)?;
+    let names = beneath::names(&root).with_context(|| format!("list {}", upper.display()))?;
+    Ok(names.is_empty() && is_plain(&rustix::fs::fstat(&root)?) && !whiteout::is_opaque(&root)?)
+}
+
+/// Whether a root is what a layer's root is when its tar does not say.
+fn is_plain(stat: &Stat) -> bool {
+    stat.st_mode & 0o7777 == 0o755 && stat.st_uid == 0 && stat.st_gid == 0
+}
+
+struct Walk<W> {
+    root: OwnedFd,
+    tar: TarWriter<W>,
+    /// Files with several names, by device and inode: the first name that was written.
+    links: HashMap<(u64, u64), Vec<u8>>,
+}
+
+impl<W: Write> Walk<W> {
+    fn root_folder(&mut self) -> Result<()> {
+        let stat = rustix::fs::fstat(&self.root).context("read the attributes of the folder")?;
+        if !is_plain(&stat) {
+            let xattrs = xattrs_of(&self.root)?;
+            self.tar.append(&member(b"./".to_vec(), Kind::Dir, &stat, xattrs), &mut io::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Everything in a folder. Folders are listed when their turn comes, from a stack of our own: a container can nest
+    /// them deeper than a thread's stack goes.
+    fn folder(&mut self, start: &[u8]) -> Result<()> {
+        let mut todo = vec![start.to_vec()];
+        while let Some(path) = todo.pop() {
+            let failed = || format!("read {}", path.escape_ascii());
+            if !path.is_empty() && !self.entry(&path).with_context(failed)? {
+                continue;
+            }
+            let dir = match beneath::open_no_links(&self.root, &path, OFlags::RDONLY | OFlags::DIRECTORY) {
+                Ok(dir) => dir,
+                Err(error) if is_gone(error) => continue,
+                Err(error) => return Err(error).with_context(failed),
+            };
+            if whiteout::is_opaque(&dir)? {
+                self.mark(join(&path, whiteout::OPAQUE), (0, 0))?;
+            }
+            let names = beneath::names(&dir).with_context(failed)?;
+            todo.extend(names.into_iter().rev().map(|name| join(&path, &name)));
+        }
+        Ok(())
+    }
+
+    /// Writes one entry; says whether it is a folder, to be looked into next.
+    fn entry(&mut self, path: &[u8]) -> Result<bool> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        let fd = match beneath::open_no_links(&self.root, path, flags) {
+            Ok(fd) => fd,
+            Err(error) if is_gone(error) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = rustix::fs::fstat(&fd)?;
+        if whiteout::is_whiteout(&stat) {
+            self.removed(path, &stat)?;
+            return Ok(false);
+        }
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Dir,
+            FileType::Symlink => Kind::Symlink,
+            FileType::CharacterDevice => Kind::CharDevice(major(stat.st_rdev), minor(stat.st_rdev)),
+            FileType::BlockDevice => Kind::BlockDevice(major(stat.st_rdev), minor(stat.st_rdev)),
+            FileType::Fifo => Kind::Fifo,
+            // A socket is nothing without the process that listens on it, and a tar cannot hold one.
+            FileType::Socket => return Ok(false),
+            FileType::Unknown => anyhow::bail!("it is of a type that is not known"),
+        };
+        let is_dir = kind == Kind::Dir;
+        if !is_dir && stat.st_nlink > 1 && self.known_link(path, &stat)? {
+            return Ok(false);
+        }
+        if kind == Kind::File {
+            return self.file(path).map(|()| false);
+        }
+        let xattrs = xattrs_by_path(&self.root, path)?;
+        let name = if is_dir { join(path, b"") } else { path.to_vec() };
+        let mut member = member(name, kind, &stat, xattrs);
+        if member.kind == Kind::Symlink {
+            member.link = rustix::fs::readlinkat(&fd, "", Vec::new())?.into_bytes();
+        }
+        self.tar.append(&member, &mut io::empty())?;
+        Ok(is_dir)
+    }
+
+    /// Writes a link if the file was written already under another name.
+    fn known_link(&mut self, path: &[u8], stat: &Stat) -> Result<bool> {
+        let key = (stat.st_dev, stat.st_ino);
+        let Some(first) = self.links.get(&key) else {
+            self.links.insert(key, path.to_vec());
+            return Ok(false);
+        };
+        let link = first.clone();
+        let member = Member { link, ..member(path.to_vec(), Kind::Hardlink, stat, Vec::new()) };
+        self.tar.append(&member, &mut io::empty())?;
+        Ok(true)
+    }
+
+    fn file(&mut self, path: &[u8]) -> Result<()> {
+        // Not blocking: a pipe may have taken the file's place.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let fd = match beneath::open_no_links(&self.root, path, flags) {
+            Ok(fd) => fd,
+            Err(error) if is_gone(error) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = rustix::fs::fstat(&fd)?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Ok(());
+        }
+        let xattrs = xattrs_of(&fd)?;
+        let member = Member { size: stat.st_size as u64, ..member(path.to_vec(), Kind::File, &stat, xattrs) };
+        self.tar.append(&member, &mut File::from(fd))
+    }
+
+    fn removed(&mut self, path: &[u8], stat: &Stat) -> Result<()> {
+        let at = path.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
+        let mark = [&path[..at], whiteout::PREFIX, &path[at..]].concat();
+        self.mark(mark, (stat.st_mtime, 0))
+    }
+
+    /// Writes an empty file that is a mark.
+    fn mark(&mut self, path: Vec<u8>, mtime: (i64, u32)) -> Result<()> {
+        let (kind, link, xattrs) = (Kind::File, Vec::new(), Vec::new());
+        let member = Member { path, kind, link, mode: 0o600, uid: 0, gid: 0, size: 0, mtime, xattrs };
+        self.tar.append(&member, &mut io::empty())
+    }
+}
+
+/// What a container that still runs may do to a path between its listing and its reading.
+fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}
+
+fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
+}
+
+fn member(path: Vec<u8>, kind: Kind, stat: &Stat, xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Member {
+    Member {
+        path,
+        kind,
+        link: Vec::new(),
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        size: 0,
+        // Whole seconds, as docker's layers have them: more would need a PAX header for each file.
+        mtime: (stat.st_mtime, 0),
+        xattrs,
+    }
+}
+
+/// The attributes of what cannot be opened for reading: a link, a device.
+fn xattrs_by_path(root: &OwnedFd, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let at = path.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
+    let dir = match beneath::open_no_links(root, &path[..at], OFlags::PATH | OFlags::DIRECTORY) {
+        Ok(dir) => dir,
+        Err(error) if is_gone(error) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let path = whiteout::path_of(&dir.as_fd(), &path[at..]);
+    read_xattrs(
+        |buffer| rustix::fs::llistxattr(&path, buffer),
+        |name, buffer| rustix::fs::lgetxattr(&path, name, buffer),
+    )
+}
+
+fn xattrs_of(fd: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    read_xattrs(|buffer| rustix::fs::flistxattr(fd, buffer), |name, buffer| rustix::fs::fgetxattr(fd, name, buffer))
+}
+
+/// All attributes that a layer keeps, sorted: not overlayfs's own notes, not the host's SELinux labels.
+fn read_xattrs(
+    list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+    get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    // Most files have none; the longest list and the longest value that Linux has are 64 KiB each.
+    let mut buffer = [0u8; 512];
+    let names = match list(&mut buffer) {
+        Ok(length) => buffer[..length].to_vec(),
+        Err(Errno::RANGE) => {
+            let mut large = vec![0; 64 << 10];
+            let length = list(&mut large).context("list its attributes")?;
+            large.truncate(length);
+            large
+        }
+        Err(Errno::OPNOTSUPP | Errno::NOENT) => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("list its attributes"),
+    };
+    let mut xattrs = Vec::new();
+    let kept = |name: &&[u8]| !name.is_empty() && !whiteout::is_overlay_xattr(name) && *name != b"security.selinux";
+    for name in names.split(|b| *b == 0).filter(kept) {
+        let mut value = vec![0; 64 << 10];
+        match get(name, &mut value) {
+            Ok(length) => value.truncate(length),
+            Err(Errno::NODATA | Errno::NOENT) => continue,
+            Err(error) => return Err(error).with_context(|| format!("read its attribute {}", name.escape_ascii())),
+        }
+        value.shrink_to_fit();
+        xattrs.push((name.to_vec(), value));
+    }
+    xattrs.sort();
+    Ok(xattrs)
+}

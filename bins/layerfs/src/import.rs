@@ -1,0 +1,53 @@
+//! `layerfs import`: a root filesystem's tar becomes an image of one layer.
+
+use crate::cli::ImportArgs;
+use crate::{change, image, layer, output, store};
+use anyhow::{Context, Result};
+use layout::oci::image::{History, ImageConfig, RunConfig, host_architecture};
+use layout::{Layout, Reference, time};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Imports and prints the image's id.
+pub fn run(layout: &Layout, args: &ImportArgs) -> Result<()> {
+    // Whatever can be wrong with the words is found before gigabytes are read.
+    let name = args.reference.as_deref().map(parse_name).transpose()?;
+    let mut config = RunConfig::default();
+    for instruction in &args.changes {
+        change::apply(&mut config, instruction)?;
+    }
+    let input = open_input(&args.file)?;
+
+    let _held = store::hold(layout)?;
+    let layer = layer::store(layout, input).with_context(|| format!("import {}", args.file.display()))?;
+    let created = time::now();
+    let image = ImageConfig {
+        created: Some(created.clone()),
+        architecture: host_architecture().to_owned(),
+        os: "linux".to_owned(),
+        config,
+        rootfs: layout::oci::image::RootFs { diff_ids: vec![layer.diff_id], ..Default::default() },
+        history: vec![History { created: Some(created), comment: Some(args.message.clone()), ..Default::default() }],
+        ..Default::default()
+    };
+    let id = image::publish(layout, &image, vec![layer.blob], name.as_slice(), None)?;
+    output::line(id)
+}
+
+/// Reads the name of an image that is to be stored: a digest cannot be given to it, it has one.
+pub fn parse_name(text: &str) -> Result<Reference> {
+    let name = Reference::parse(text)?;
+    if name.digest.is_some() {
+        anyhow::bail!("invalid reference format: {text:?}: an image is named by a tag, its digest is computed");
+    }
+    Ok(name)
+}
+
+/// Opens the file that an argument names; `-` is standard input.
+pub fn open_input(file: &Path) -> Result<File> {
+    if file == Path::new("-") {
+        return Ok(std::io::stdin().as_fd().try_clone_to_owned().context("open standard input")?.into());
+    }
+    File::open(file).with_context(|| format!("open {}", file.display()))
+}

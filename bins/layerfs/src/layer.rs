@@ -1,0 +1,111 @@
+//! Layers: `layers/HEX/`, each a folder that appears whole or not at all.
+//!
+//! A layer is made in `tmp/` and renamed into place. Two that make the same layer at the same time make the same thing, so the
+//! one who comes second drops theirs and is content.
+
+use crate::{pipeline, store};
+use anyhow::{Context, Result, bail};
+use layout::images::LayerInfo;
+use layout::oci::image::{Descriptor, LAYER_GZIP};
+use layout::{Digest, Layout, publish};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// An empty tar: what `scratch` is made of where overlayfs asks for a layer.
+const EMPTY_TAR: &[u8] = &[0; 1024];
+
+/// Stores a layer from a tar stream, plain or gzip'd: its blob and its files. The caller holds the gc lock shared.
+pub fn store(layout: &Layout, input: impl Read + Send) -> Result<LayerInfo> {
+    let folder = new_folder(layout)?;
+    let blob = store::temp_file(layout)?;
+    let passed = pipeline::store(input, blob.reopen().context("open a temporary file")?, &folder.path().join("diff"))?;
+
+    // Known already: the blob that it was stored as stays the one, so that images share it.
+    if let Some(known) = info(layout, &passed.diff_id)?
+        && layout.blob(&known.blob.digest).exists()
+    {
+        return Ok(known);
+    }
+    let info = LayerInfo {
+        diff_id: passed.diff_id,
+        size: passed.size,
+        blob: Descriptor::new(LAYER_GZIP, passed.blob_digest, passed.blob_size),
+    };
+    publish::persist_durable(blob, &layout.blob(&info.blob.digest))?;
+    publish_folder(layout, folder, &info)?;
+    Ok(info)
+}
+
+/// Makes sure that a layer is extracted; where it is not, extracts it from its blob and verifies both digests.
+pub fn ensure(layout: &Layout, diff_id: &Digest, blob: &Descriptor) -> Result<()> {
+    if layout.layer_diff(diff_id).is_dir() {
+        return Ok(());
+    }
+    let folder = new_folder(layout)?;
+    let file = layout.blob(&blob.digest);
+    let failed = || format!("extract the layer {}", blob.digest);
+    let opened = File::open(&file).with_context(|| format!("open {}", file.display())).with_context(failed)?;
+    let passed = pipeline::unpack(opened, &folder.path().join("diff")).with_context(failed)?;
+    if passed.blob_digest != blob.digest || passed.blob_size != blob.size {
+        bail!("{}: its content has the digest {} and {} bytes", failed(), passed.blob_digest, passed.blob_size);
+    }
+    if passed.diff_id != *diff_id {
+        bail!("{}: uncompressed it is {}, and the image says {diff_id}", failed(), passed.diff_id);
+    }
+    publish_folder(layout, folder, &LayerInfo { diff_id: passed.diff_id, size: passed.size, blob: blob.clone() })
+}
+
+/// The diff id of the layer that holds nothing, which is made if it is not there.
+pub fn empty(layout: &Layout) -> Result<Digest> {
+    let diff_id = Digest::of(EMPTY_TAR);
+    if layout.layer_diff(&diff_id).is_dir() {
+        return Ok(diff_id);
+    }
+    Ok(store(layout, EMPTY_TAR)?.diff_id)
+}
+
+/// What is known of an extracted layer; `None` where it is not extracted.
+pub fn info(layout: &Layout, diff_id: &Digest) -> Result<Option<LayerInfo>> {
+    let file = layout.layer_info(diff_id);
+    match fs::read(&file) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display()))?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
+    }
+}
+
+/// A folder in `tmp/` with an empty `diff/`, owned by root, mode 0755: what a layer's root is unless the tar says otherwise.
+fn new_folder(layout: &Layout) -> Result<store::TempFolder> {
+    let folder = store::temp_dir(layout)?;
+    let diff = folder.path().join("diff");
+    rustix::fs::mkdir(&diff, Mode::from_raw_mode(0o755)).with_context(|| format!("make {}", diff.display()))?;
+    Ok(folder)
+}
+
+fn publish_folder(layout: &Layout, folder: store::TempFolder, info: &LayerInfo) -> Result<()> {
+    write_info(folder.path(), info)?;
+    let target = layout.layer(&info.diff_id);
+    match rustix::fs::rename(folder.path(), &target) {
+        Ok(()) => {
+            // It has left `tmp/`: there is nothing to clean up there.
+            folder.keep();
+            publish::sync_dir(&layout.layers())
+        }
+        // Somebody made the same layer meanwhile. Theirs may name a blob that is gone; ours is there.
+        Err(Errno::EXIST | Errno::NOTEMPTY) => publish::json_durable(layout, &layout.layer_info(&info.diff_id), info),
+        Err(error) => Err(error).with_context(|| format!("publish {}", target.display())),
+    }
+}
+
+fn write_info(folder: &Path, info: &LayerInfo) -> Result<()> {
+    let file = folder.join("layer.json");
+    let bytes = serde_json::to_vec(info).context("encode layer.json")?;
+    // Others may look into the layer's folder, as into the layout's other folders.
+    rustix::fs::chmod(folder, Mode::from_raw_mode(0o711))
+        .with_context(|| format!("set mode of {}", folder.display()))?;
+    let written = File::create(&file).and_then(|mut out| out.write_all(&bytes).and_then(|()| out.sync_all()));
+    written.with_context(|| format!("write {}", file.display()))
+}

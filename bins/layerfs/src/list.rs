@@ -1,0 +1,80 @@
+//! `layerfs ls` and `layerfs inspect`: what is in the store.
+
+use crate::cli::{InspectArgs, LsArgs};
+use crate::output;
+use anyhow::{Context, Result};
+use layout::images::Image;
+use layout::{Layout, images, units};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Lists the images, newest first.
+pub fn ls(layout: &Layout, args: &LsArgs) -> Result<()> {
+    let mut found = images::all(layout)?;
+    found.sort_by(|a, b| b.config.created.cmp(&a.config.created));
+    if !args.all {
+        hide_steps(&mut found);
+    }
+    if args.json {
+        let entries = found.iter().map(|image| summary(layout, image)).collect::<Result<Vec<_>>>()?;
+        return output::json(&entries);
+    }
+    let mut rows = vec![["NAME", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned).to_vec()];
+    for image in &found {
+        let created = image.config.created.as_deref().unwrap_or("-");
+        let created = created.get(..19).unwrap_or(created).replace('T', " ");
+        let names = if image.names.is_empty() { vec!["<none>".to_owned()] } else { image.names.clone() };
+        for name in names {
+            rows.push(vec![name, image.id.short().to_owned(), created.clone(), units::human_size(image.size(layout)?)]);
+        }
+    }
+    output::table(&rows)
+}
+
+/// Takes away what is only a step towards another image: no name, and somebody's parent.
+fn hide_steps(found: &mut Vec<Image>) {
+    let parents: BTreeSet<_> = found.iter().filter_map(|image| image.parent.clone()).collect();
+    found.retain(|image| !image.names.is_empty() || !parents.contains(&image.id));
+}
+
+fn summary(layout: &Layout, image: &Image) -> Result<Value> {
+    Ok(json!({
+        "Id": image.id,
+        "Names": image.names,
+        "Created": image.config.created,
+        "Size": image.size(layout)?,
+        "Parent": image.parent,
+        "Manifest": image.descriptor.digest,
+        "Layers": image.layers(),
+    }))
+}
+
+/// Prints all that is known of images, with docker's keys.
+pub fn inspect(layout: &Layout, args: &InspectArgs) -> Result<()> {
+    let mut found = Vec::new();
+    for wanted in &args.images {
+        let image = images::find(layout, wanted)?;
+        found.push(details(layout, &image).with_context(|| format!("inspect {wanted}"))?);
+    }
+    output::json(&found)
+}
+
+fn details(layout: &Layout, image: &Image) -> Result<Value> {
+    let comment = image.config.history.last().and_then(|step| step.comment.clone());
+    Ok(json!({
+        "Id": image.id,
+        "RepoTags": image.names,
+        "Parent": image.parent.as_ref().map_or("", |parent| parent.as_str()),
+        "Comment": comment.unwrap_or_default(),
+        "Created": image.config.created,
+        "Author": image.config.author.as_deref().unwrap_or_default(),
+        "Config": image.config.config,
+        "Architecture": image.config.architecture,
+        "Os": image.config.os,
+        "Size": image.size(layout)?,
+        "RootFS": {"Type": "layers", "Layers": image.layers()},
+        "History": image.config.history,
+        "Manifest": image.descriptor,
+        "Blobs": image.manifest.layers,
+    }))
+}

@@ -1,0 +1,87 @@
+//! `layerfs mount`: an image's layers, laid over each other at a folder.
+
+use crate::cli::MountArgs;
+use crate::overlay::Overlay;
+use crate::{image, layer, store};
+use anyhow::{Context, Result, bail};
+use layout::{Digest, Layout, images};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use std::path::{Path, PathBuf};
+
+/// Mounts.
+pub fn run(layout: &Layout, args: &MountArgs) -> Result<()> {
+    // Shared, so that no layer is removed between being found and being in use.
+    let _held = store::hold(layout)?;
+    let mut layers = match &args.image {
+        Some(image) => layers_of(layout, image)?,
+        None => extracted(layout, &args.layers)?,
+    };
+    // overlayfs needs one layer under an upper folder, and two without one. `scratch` has none.
+    let needed = if args.upper.is_some() { 1 } else { 2 };
+    if layers.len() < needed {
+        let empty = layer::empty(layout)?;
+        if !layers.contains(&empty) {
+            layers.insert(0, empty);
+        }
+    }
+    let absolute = |dir: &Path| -> Result<PathBuf> {
+        std::path::absolute(dir).with_context(|| format!("resolve {}", dir.display()))
+    };
+    let upper = match (&args.upper, &args.work) {
+        (Some(upper), Some(work)) => Some((absolute(upper)?, absolute(work)?)),
+        _ => None,
+    };
+    // The root of what is mounted is the upper folder, so it gets the mode that docker gives a container's root.
+    let dirs = upper.iter().flat_map(|(upper, work)| [(upper.as_path(), 0o755), (work.as_path(), 0o700)]);
+    for (dir, mode) in dirs.chain([(args.target.as_path(), 0o755)]) {
+        make_dir(dir, mode)?;
+    }
+    let lowers = layers.iter().rev().map(|layer| layout.layer_diff(layer)).collect();
+    Overlay { lowers, upper }.mount(&absolute(&args.target)?, args.classic)
+}
+
+/// The layers of an image, lowest first, all of them extracted.
+fn layers_of(layout: &Layout, wanted: &str) -> Result<Vec<Digest>> {
+    if let Some((_, config)) = image::config_by_id(layout, wanted) {
+        let layers = config.rootfs.diff_ids;
+        if layers.iter().all(|layer| layout.layer_diff(layer).is_dir()) {
+            return Ok(layers);
+        }
+    }
+    let image = images::find(layout, wanted)?;
+    if image.layers().len() != image.manifest.layers.len() {
+        bail!(
+            "the image {} has {} layers and {} diff ids",
+            image.id,
+            image.manifest.layers.len(),
+            image.layers().len()
+        );
+    }
+    for (diff_id, blob) in image.layers().iter().zip(&image.manifest.layers) {
+        layer::ensure(layout, diff_id, blob)?;
+    }
+    Ok(image.config.rootfs.diff_ids)
+}
+
+fn extracted(layout: &Layout, layers: &[Digest]) -> Result<Vec<Digest>> {
+    for layer in layers {
+        if !layout.layer_diff(layer).is_dir() {
+            bail!("no such layer: {layer}");
+        }
+    }
+    Ok(layers.to_vec())
+}
+
+/// Makes a folder and its parents; one that is there stays as it is.
+fn make_dir(dir: &Path, mode: u32) -> Result<()> {
+    match rustix::fs::mkdir(dir, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) => {
+            let parent = dir.parent().with_context(|| format!("make {}", dir.display()))?;
+            make_dir(parent, 0o755)?;
+            rustix::fs::mkdir(dir, Mode::from_raw_mode(mode)).with_context(|| format!("make {}", dir.display()))
+        }
+        Err(error) => Err(error).with_context(|| format!("make {}", dir.display())),
+    }
+}

@@ -1,0 +1,219 @@
+//! Reading the image store. Writing it is `layerfs`'s alone.
+//!
+//! `index.json` is replaced by rename, so a reader needs no lock: it sees one whole state or the next.
+
+use crate::oci::image::{self, Descriptor, ImageConfig, Index, Manifest};
+use crate::{Digest, Layout, Reference, publish};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is known of an extracted layer: `layers/HEX/layer.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LayerInfo {
+    /// Digest of the uncompressed tar; the folder's name.
+    pub diff_id: Digest,
+    /// Sum of the sizes of its regular files, in bytes: what docker's SIZE column adds up.
+    pub size: u64,
+    /// The blob that it was extracted from or stored as.
+    pub blob: Descriptor,
+}
+
+/// An image in the store.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The image id: the digest of its configuration.
+    pub id: Digest,
+    /// The manifest's descriptor.
+    pub descriptor: Descriptor,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The configuration.
+    pub config: ImageConfig,
+    /// Its names, familiar form (`python:3-slim`), sorted. None: dangling, or a build step.
+    pub names: Vec<String>,
+    /// The image that its last build step started from.
+    pub parent: Option<Digest>,
+}
+
+impl Image {
+    /// The layers' diff ids, lowest first.
+    pub fn layers(&self) -> &[Digest] {
+        &self.config.rootfs.diff_ids
+    }
+
+    /// Sum of the sizes of all files of all layers, in bytes.
+    pub fn size(&self, layout: &Layout) -> Result<u64> {
+        self.layers().iter().try_fold(0u64, |sum, layer| Ok(sum + layer_size(layout, layer)?))
+    }
+}
+
+/// The size of one layer's files, in bytes; 0 where the layer was never extracted here.
+pub fn layer_size(layout: &Layout, diff_id: &Digest) -> Result<u64> {
+    let file = layout.layer_info(diff_id);
+    match std::fs::read(&file) {
+        Ok(bytes) => {
+            let info: LayerInfo = serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display()))?;
+            Ok(info.size)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
+    }
+}
+
+/// Reads `index.json`.
+pub fn index(layout: &Layout) -> Result<Index> {
+    publish::read_json(&layout.index())
+}
+
+/// All images, in the order of `index.json`; several names of one image are one entry. An image that cannot be
+/// read is left out, with a warning on standard error.
+pub fn all(layout: &Layout) -> Result<Vec<Image>> {
+    let mut images: Vec<Image> = Vec::new();
+    let mut by_id: BTreeMap<Digest, usize> = BTreeMap::new();
+    for descriptor in index(layout)?.manifests {
+        let digest = descriptor.digest.clone();
+        // One that cannot be read (damaged, or for another processor) must not take all others along.
+        let image = match load(layout, descriptor) {
+            Ok(image) => image,
+            Err(error) => {
+                eprintln!("WARNING: image {}: {error:#}", digest.short());
+                continue;
+            }
+        };
+        match by_id.get(&image.id) {
+            Some(&i) => {
+                images[i].names.extend(image.names);
+                images[i].parent = images[i].parent.take().or(image.parent);
+            }
+            None => {
+                by_id.insert(image.id.clone(), images.len());
+                images.push(image);
+            }
+        }
+    }
+    for image in &mut images {
+        image.names.sort();
+        image.names.dedup();
+    }
+    Ok(images)
+}
+
+/// Finds an image by name, by id or by a unique prefix of the id.
+///
+/// # Errors
+/// `No such image: NAME`, docker's words, when there is none.
+pub fn find(layout: &Layout, wanted: &str) -> Result<Image> {
+    match lookup(layout, wanted)? {
+        Some(image) => Ok(image),
+        None => bail!("No such image: {}", with_tag(wanted)),
+    }
+}
+
+/// As [`find`], with `None` when there is none.
+pub fn lookup(layout: &Layout, wanted: &str) -> Result<Option<Image>> {
+    Ok(pick(&all(layout)?, wanted)?.cloned())
+}
+
+/// As [`lookup`], among images that were read before: for who looks more than once.
+pub fn pick<'a>(images: &'a [Image], wanted: &str) -> Result<Option<&'a Image>> {
+    if let Ok(reference) = Reference::parse(wanted) {
+        let name = reference.familiar();
+        if let Some(image) = images.iter().find(|image| image.names.contains(&name)) {
+            return Ok(Some(image));
+        }
+        if let Some(digest) = &reference.digest {
+            return Ok(images.iter().find(|image| image.descriptor.digest == *digest || image.id == *digest));
+        }
+    }
+    // A name that another tool gave, and that is no reference.
+    if let Some(image) = images.iter().find(|image| image.names.iter().any(|name| name == wanted)) {
+        return Ok(Some(image));
+    }
+    let prefix = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    if prefix.is_empty() || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    let mut matching = images.iter().filter(|image| image.id.hex().starts_with(prefix));
+    match (matching.next(), matching.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => bail!("{wanted} is the start of more than one image id: give more digits"),
+    }
+}
+
+/// What people read in an error: the name with its tag.
+fn with_tag(wanted: &str) -> String {
+    Reference::parse(wanted).map_or_else(|_| wanted.to_owned(), |reference| reference.familiar())
+}
+
+/// Loads the image behind a descriptor of `index.json`; of an index of several platforms, the host's.
+pub fn load(layout: &Layout, listed: Descriptor) -> Result<Image> {
+    let mut descriptor = listed.clone();
+    // An index may list indexes; nobody nests them deeper than this.
+    for _ in 0..4 {
+        if descriptor.media_type != image::INDEX && descriptor.media_type != image::DOCKER_LIST {
+            break;
+        }
+        let index: Index = read_blob(layout, &descriptor.digest)?;
+        let ours = index.manifests.into_iter().find(|d| {
+            d.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == image::host_architecture())
+        });
+        descriptor =
+            ours.with_context(|| format!("{} has no image for linux/{}", listed.digest, image::host_architecture()))?;
+    }
+    let manifest: Manifest = read_blob(layout, &descriptor.digest)?;
+    let config: ImageConfig = read_blob(layout, &manifest.config.digest)?;
+    let parent = match listed.annotation(image::PARENT) {
+        Some(parent) => Some(parent.parse().context("read the parent of an image in index.json")?),
+        None => None,
+    };
+    Ok(Image {
+        id: manifest.config.digest.clone(),
+        // skopeo writes the name as it was typed: `busybox` is `busybox:latest` here too.
+        names: listed.annotation(image::REF_NAME).map(with_tag).into_iter().collect(),
+        descriptor,
+        manifest,
+        config,
+        parent,
+    })
+}
+
+/// Reads a JSON blob.
+pub fn read_blob<T: serde::de::DeserializeOwned>(layout: &Layout, digest: &Digest) -> Result<T> {
+    publish::read_json(&layout.blob(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn images_that_other_tools_named_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(dir.path(), &dir.path().join("run")).unwrap();
+        layout.open().unwrap();
+        let put = |value: serde_json::Value| {
+            let bytes = serde_json::to_vec(&value).unwrap();
+            let digest = Digest::of(&bytes);
+            publish::bytes(&layout, &layout.blob(&digest), &bytes).unwrap();
+            (digest, bytes.len())
+        };
+        let (config, size) =
+            put(json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}));
+        let (manifest, manifest_size) = put(json!({"schemaVersion": 2, "layers": [],
+            "config": {"mediaType": image::CONFIG, "digest": config, "size": size}}));
+        let listed = |name: &str| {
+            json!({"mediaType": image::MANIFEST, "digest": manifest, "size": manifest_size,
+                "annotations": {image::REF_NAME: name}})
+        };
+        let index = json!({"schemaVersion": 2, "manifests": [listed("busybox"), listed("My Name")]});
+        publish::json(&layout, &layout.index(), &index).unwrap();
+        for wanted in ["busybox", "busybox:latest", "docker.io/library/busybox", "My Name", config.short()] {
+            assert_eq!(find(&layout, wanted).unwrap().id, config, "{wanted}");
+        }
+        assert_eq!(find(&layout, "busybox").unwrap().names, ["My Name", "busybox:latest"]);
+        assert!(lookup(&layout, "busybox:1").unwrap().is_none());
+    }
+}

@@ -1,0 +1,240 @@
+//! The OCI image format: <https://github.com/opencontainers/image-spec>.
+//!
+//! Keys that are not named here are kept (`extra`), so that a document that is read and written again
+//! loses nothing.
+
+use crate::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Media type of an image index.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// Media type of an image manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Media type of an image configuration.
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Media type of a layer: an uncompressed tar.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// Media type of a layer: a gzip'd tar.
+pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// Docker's manifest list, the same thing as [`INDEX`].
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// The annotation that names an image in `index.json` (`python:3-slim`); skopeo, umoci and podman read it.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation with the same name in full (`docker.io/library/python:3-slim`), as containerd writes it.
+pub const FULL_NAME: &str = "io.containerd.image.name";
+/// The annotation that says which image (by id) a build step started from.
+pub const PARENT: &str = "org.ctr.image.parent";
+
+/// A link to content: what, which and how much (descriptor.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the content is.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The platform, in an index of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Notes about it; names are kept here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Keys not named here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Descriptor {
+    /// A descriptor without annotations.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Descriptor {
+        Descriptor {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            platform: None,
+            annotations: BTreeMap::new(),
+            extra: Map::new(),
+        }
+    }
+
+    /// An annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.get(key).map(String::as_str)
+    }
+}
+
+/// What a platform-specific image runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// Go's name of the processor: `amd64`.
+    pub architecture: String,
+    /// Go's name of the system: `linux`.
+    pub os: String,
+    /// Keys not named here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Go's name of the processor that this program was built for.
+pub fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "x86" => "386",
+        "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}
+
+/// `index.json`, or an index of several platforms (image-index.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// Always 2.
+    pub schema_version: u32,
+    /// [`INDEX`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// What it lists.
+    pub manifests: Vec<Descriptor>,
+    /// Keys not named here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Index { schema_version: 2, media_type: Some(INDEX.to_owned()), manifests: Vec::new(), extra: Map::new() }
+    }
+}
+
+/// A manifest: one configuration and its layers (manifest.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Always 2.
+    pub schema_version: u32,
+    /// [`MANIFEST`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The image configuration. Its digest is the image id.
+    pub config: Descriptor,
+    /// The layers, lowest first.
+    pub layers: Vec<Descriptor>,
+    /// Keys not named here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// An image configuration (config.md): what runs by default, on which layers, and how it came to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// When the image was made (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Who made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Go's name of the processor.
+    pub architecture: String,
+    /// Go's name of the system.
+    pub os: String,
+    /// The defaults of a container.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub config: RunConfig,
+    /// The layers by their diff ids.
+    pub rootfs: RootFs,
+    /// A line a build step; those that made no layer say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub history: Vec<History>,
+    /// Keys not named here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// What a container of this image runs unless told otherwise. Docker's keys beyond the specification
+/// (Healthcheck, OnBuild, Shell) are kept too.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RunConfig {
+    /// `USER[:GROUP]`; empty is root.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Ports that the program listens on: `80/tcp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposed_ports: Option<BTreeMap<String, Value>>,
+    /// `NAME=VALUE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// What always runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// Its default arguments, or the program when there is no entry point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmd: Option<Vec<String>>,
+    /// Folders that are volumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<BTreeMap<String, Value>>,
+    /// The folder that it starts in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
+    /// Labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// The signal that `stop` sends.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stop_signal: String,
+    /// Keys not named here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The layers of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFs {
+    /// Always `layers`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Digests of the uncompressed tars, lowest first.
+    pub diff_ids: Vec<Digest>,
+}
+
+impl Default for RootFs {
+    fn default() -> Self {
+        RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() }
+    }
+}
+
+/// One step of how an image came to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct History {
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// By which command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// By whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// A note: `Imported from -`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Whether the step changed nothing but the configuration.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_layer: bool,
+}
+
+/// Go writes empty slices and missing objects as `null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

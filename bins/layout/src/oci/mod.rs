@@ -1,0 +1,5 @@
+//! The documents of the Open Container Initiative, as far as they are read or written here.
+
+pub mod defaults;
+pub mod image;
+pub mod runtime;

@@ -1,0 +1,333 @@
+//! Where everything is. Every path in the project is absolute and comes from [`Layout`].
+
+use crate::{ContainerId, Digest, publish};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The version of the layout that this code reads and writes: the content of `$CTR_ROOT/LAYOUT`.
+pub const VERSION: u32 = 1;
+
+/// The two folders everything lives in: `root` survives a reboot, `run` need not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+impl Layout {
+    /// The layout that the environment names, without touching the disk.
+    ///
+    /// `$CTR_ROOT` and `$CTR_RUN`, else `/var/lib/ctr` and `/run/ctr`; for a user who is not root
+    /// `$XDG_DATA_HOME/ctr` and `$XDG_RUNTIME_DIR/ctr`. Relative paths are taken from the current folder.
+    pub fn from_env() -> Result<Layout> {
+        let root = match std::env::var_os("CTR_ROOT").filter(|v| !v.is_empty()) {
+            Some(dir) => PathBuf::from(dir),
+            None => Self::default_root()?,
+        };
+        let run = match std::env::var_os("CTR_RUN").filter(|v| !v.is_empty()) {
+            Some(dir) => PathBuf::from(dir),
+            None => Self::default_run()?,
+        };
+        Self::at(&root, &run)
+    }
+
+    /// The layout in two folders of the caller's choice (tests, `--root`).
+    pub fn at(root: &Path, run: &Path) -> Result<Layout> {
+        let absolute = |dir: &Path| std::path::absolute(dir).with_context(|| format!("resolve {}", dir.display()));
+        Ok(Layout { root: absolute(root)?, run: absolute(run)? })
+    }
+
+    fn default_root() -> Result<PathBuf> {
+        if rustix::process::geteuid().is_root() {
+            return Ok("/var/lib/ctr".into());
+        }
+        if let Some(dir) = std::env::var_os("XDG_DATA_HOME").filter(|v| !v.is_empty()) {
+            return Ok(Path::new(&dir).join("ctr"));
+        }
+        let home = std::env::var_os("HOME").context("find a place for the state: neither CTR_ROOT nor HOME is set")?;
+        Ok(Path::new(&home).join(".local/share/ctr"))
+    }
+
+    fn default_run() -> Result<PathBuf> {
+        let uid = rustix::process::geteuid();
+        if uid.is_root() {
+            return Ok("/run/ctr".into());
+        }
+        Ok(match std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()) {
+            Some(dir) => Path::new(&dir).join("ctr"),
+            None => PathBuf::from(format!("/tmp/ctr-run-{}", uid.as_raw())),
+        })
+    }
+
+    /// Makes the folders that are missing and checks the version file.
+    ///
+    /// # Errors
+    /// A folder that cannot be made, or a `LAYOUT` file of a version newer than [`VERSION`]: a newer tool
+    /// has been here, and what it keeps may not be what this one thinks.
+    pub fn open(&self) -> Result<()> {
+        // First of all: whoever finds a newer layout changes nothing.
+        let is_new = self.check_version()?;
+        for dir in [
+            self.root.clone(),
+            self.images(),
+            self.blobs(),
+            self.layers(),
+            self.containers(),
+            self.names(),
+            self.volumes(),
+            self.networks(),
+            self.tmp(),
+            self.locks(),
+            self.run.clone(),
+        ] {
+            make_dir(&dir)?;
+        }
+        if is_new {
+            publish::bytes(self, &self.root.join("LAYOUT"), format!("{VERSION}\n").as_bytes())?;
+        }
+        if !self.images().join("oci-layout").exists() {
+            let marker = serde_json::json!({"imageLayoutVersion": "1.0.0"});
+            publish::json_durable(self, &self.images().join("oci-layout"), &marker)?;
+        }
+        if !self.index().exists() {
+            // Made under the lock, so that a first import beside us is not overwritten with an empty index.
+            let _guard = crate::lock::Lock::exclusive(&self.index_lock())?;
+            if !self.index().exists() {
+                publish::json_durable(self, &self.index(), &crate::oci::image::Index::default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is no layout yet.
+    fn check_version(&self) -> Result<bool> {
+        let file = self.root.join("LAYOUT");
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(true);
+            }
+            Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+        };
+        match text.trim().parse::<u32>() {
+            Ok(found) if found <= VERSION => Ok(false),
+            Ok(found) => bail!(
+                "{} says layout version {found}, and this tool knows versions up to {VERSION}: use the newer toolkit that made it, or another CTR_ROOT",
+                file.display()
+            ),
+            Err(_) => bail!("{} holds {:?}, which is no layout version", file.display(), text.trim()),
+        }
+    }
+
+    /// `$CTR_ROOT`: what survives a reboot.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// `$CTR_RUN`: locks, pids and sockets of what runs now.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// The image store: an OCI image layout.
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+    /// The index of the image store; names are annotations in it.
+    pub fn index(&self) -> PathBuf {
+        self.images().join("index.json")
+    }
+    /// All blobs of the image store.
+    pub fn blobs(&self) -> PathBuf {
+        self.images().join("blobs/sha256")
+    }
+    /// One blob: a manifest, an image config or a compressed layer.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    /// All extracted layers.
+    pub fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+    /// The folder of one layer, by its diff id (the digest of the uncompressed tar).
+    pub fn layer(&self, diff_id: &Digest) -> PathBuf {
+        self.layers().join(diff_id.hex())
+    }
+    /// The files of a layer, whiteouts in overlayfs form.
+    pub fn layer_diff(&self, diff_id: &Digest) -> PathBuf {
+        self.layer(diff_id).join("diff")
+    }
+    /// What is known of a layer: [`crate::images::LayerInfo`].
+    pub fn layer_info(&self, diff_id: &Digest) -> PathBuf {
+        self.layer(diff_id).join("layer.json")
+    }
+
+    /// All containers.
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+    /// The folder of one container, which is an OCI bundle too. Who starts, removes or renames the container
+    /// holds a lock on the folder itself, so that one of them happens at a time.
+    pub fn container(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(id.as_str())
+    }
+    /// All container names: symbolic links into [`Layout::containers`].
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+    /// The link that is a container's name.
+    pub fn name(&self, name: &str) -> PathBuf {
+        self.names().join(name)
+    }
+    /// All volumes.
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+    /// All networks.
+    pub fn networks(&self) -> PathBuf {
+        self.root.join("networks")
+    }
+    /// The file of one network.
+    pub fn network(&self, name: &str) -> PathBuf {
+        self.networks().join(format!("{name}.json"))
+    }
+    /// Anything half-made, on the same filesystem as the rest; `layerfs gc` may empty it.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// The lock files that outlive a reboot's `run`.
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+    /// Guards each change of `index.json`: exclusive, and held for a moment.
+    pub fn index_lock(&self) -> PathBuf {
+        self.locks().join("index")
+    }
+    /// Shared by whoever has made blobs, layers or a container folder that nothing refers to yet;
+    /// exclusive for whoever removes what nothing refers to.
+    pub fn gc_lock(&self) -> PathBuf {
+        self.locks().join("gc")
+    }
+    /// Guards one network's file, bridge and rules: exclusive.
+    pub fn network_lock(&self, name: &str) -> PathBuf {
+        self.locks().join(format!("network-{name}"))
+    }
+
+    /// The volatile folder of a container.
+    pub fn run_dir(&self, id: &ContainerId) -> PathBuf {
+        self.run.join(id.as_str())
+    }
+    /// Held by the shim as long as it lives: the container runs exactly while this is held.
+    pub fn shim_lock(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("shim.lock")
+    }
+    /// The pid of the container's first process, as the runtime's `--pid-file` wrote it.
+    pub fn pid_file(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("pid")
+    }
+    /// Where the runtime hands a container's terminal to the shim (`--console-socket`).
+    pub fn console_socket(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("console.sock")
+    }
+    /// Where the shim serves attach.
+    pub fn attach_socket(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("attach.sock")
+    }
+    /// The ports that `portfwd publish` holds for the container; the same process holds a lock on it.
+    pub fn ports_file(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("ports.json")
+    }
+    /// The pid of the `portfwd publish` that holds the ports: believed only while [`Layout::ports_file`] is locked.
+    pub fn forwarder_pid_file(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("portfwd.pid")
+    }
+    /// The runtime's own state (`--root` of `unshare-run`, or of the runc in its place).
+    pub fn runtime_root(&self) -> PathBuf {
+        self.run.join("runtime")
+    }
+}
+
+/// The files in a container's folder, beside [`Layout::container`].
+#[derive(Debug, Clone)]
+pub struct ContainerDir(pub PathBuf);
+
+impl ContainerDir {
+    /// What was asked for: [`crate::container::Container`].
+    pub fn container_json(&self) -> PathBuf {
+        self.0.join("container.json")
+    }
+    /// What became of it: [`crate::container::State`].
+    pub fn state_json(&self) -> PathBuf {
+        self.0.join("state.json")
+    }
+    /// The OCI runtime configuration.
+    pub fn config_json(&self) -> PathBuf {
+        self.0.join("config.json")
+    }
+    /// The overlay's mount point: the container's root.
+    pub fn rootfs(&self) -> PathBuf {
+        self.0.join("rootfs")
+    }
+    /// The writable layer.
+    pub fn upper(&self) -> PathBuf {
+        self.0.join("upper")
+    }
+    /// Overlayfs's scratch folder beside it.
+    pub fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+    /// Bound over `/etc/hostname`.
+    pub fn hostname(&self) -> PathBuf {
+        self.0.join("hostname")
+    }
+    /// Bound over `/etc/hosts`.
+    pub fn hosts(&self) -> PathBuf {
+        self.0.join("hosts")
+    }
+    /// Bound over `/etc/resolv.conf`.
+    pub fn resolv_conf(&self) -> PathBuf {
+        self.0.join("resolv.conf")
+    }
+    /// The log, in docker's json-file format.
+    pub fn log(&self, id: &ContainerId) -> PathBuf {
+        self.0.join(format!("{id}-json.log"))
+    }
+}
+
+/// Makes a folder of the layout, and its parents, for its owner alone to write.
+fn make_dir(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o711).create(dir).with_context(|| format!("make {}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_root_is_a_valid_empty_layout() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(&dir.path().join("root"), &dir.path().join("run")).unwrap();
+        layout.open().unwrap();
+        layout.open().unwrap();
+        assert_eq!(fs::read_to_string(layout.root().join("LAYOUT")).unwrap(), "1\n");
+        let marker = fs::read_to_string(layout.images().join("oci-layout")).unwrap();
+        assert!(marker.contains(r#""imageLayoutVersion":"1.0.0""#), "{marker}");
+        assert_eq!(fs::read_dir(layout.tmp()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(dir.path(), &dir.path().join("run")).unwrap();
+        fs::write(dir.path().join("LAYOUT"), "2\n").unwrap();
+        let error = layout.open().unwrap_err().to_string();
+        assert!(error.contains("layout version 2"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing may be made beside it");
+    }
+}

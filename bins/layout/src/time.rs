@@ -1,0 +1,37 @@
+//! Timestamps as docker and OCI write them: RFC 3339 in UTC with nanoseconds.
+
+use std::time::SystemTime;
+
+/// What docker writes for "never": Go's zero time.
+pub const ZERO: &str = "0001-01-01T00:00:00Z";
+
+/// The current time, `2006-01-02T15:04:05.000000000Z`.
+pub fn now() -> String {
+    format(SystemTime::now())
+}
+
+/// A time in the same form. Times before 1970 or beyond the year 9999 become [`ZERO`].
+pub fn format(time: SystemTime) -> String {
+    match jiff::Timestamp::try_from(time) {
+        Ok(stamp) => format!("{stamp:.9}"),
+        Err(_) => ZERO.to_owned(),
+    }
+}
+
+/// Reads such a time back; `None` for [`ZERO`] and for what is no time.
+pub fn parse(text: &str) -> Option<jiff::Timestamp> {
+    if text == ZERO {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nanoseconds_are_always_nine_digits() {
+        let text = super::now();
+        assert_eq!(text.len(), "2006-01-02T15:04:05.000000000Z".len(), "{text}");
+        assert!(super::parse(&text).is_some() && super::parse(super::ZERO).is_none());
+    }
+}

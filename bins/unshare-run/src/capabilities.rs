@@ -1,0 +1,188 @@
+//! Capabilities: root's power in pieces (capabilities(7)).
+//!
+//! A process has five sets of them. What it may do now is *effective*, what it may take up *permitted*; what
+//! execve(2) keeps of that is ruled by *inheritable*, *ambient* and, as the upper bound of everything that
+//! could ever come back, *bounding*.
+
+use crate::narrate::narrate;
+use anyhow::{Context, Result};
+use layout::oci::runtime::Capabilities;
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+/// The names, each at its number.
+const NAMES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+/// The bit of a name, if there is such a capability. The kernel's form (`CAP_KILL`) and docker's (`kill`) are known.
+pub fn bit(name: &str) -> Option<u64> {
+    let upper = name.to_ascii_uppercase();
+    let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+    NAMES.iter().position(|known| *known == full).map(|number| 1 << number)
+}
+
+/// The names of the bits.
+pub fn names(bits: u64) -> Vec<String> {
+    NAMES.iter().enumerate().filter(|(number, _)| bits & (1 << number) != 0).map(|(_, n)| (*n).to_owned()).collect()
+}
+
+/// The five sets as bits, cut down to what we can give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sets {
+    bounding: u64,
+    effective: u64,
+    permitted: u64,
+    inheritable: u64,
+    ambient: u64,
+}
+
+impl Sets {
+    /// Reads a configuration; without one there are no capabilities at all, as runc has it.
+    /// Nobody can give what he has not got: what is not `ours` is left out, with a warning, like names that are unknown.
+    pub fn new(wanted: Option<&Capabilities>, ours: u64, warn: &mut dyn FnMut(String)) -> Sets {
+        let none = Capabilities::default();
+        let wanted = wanted.unwrap_or(&none);
+        let mut missing = std::collections::BTreeSet::new();
+        let mut read = |names: &[String]| {
+            names.iter().fold(0, |bits, name| match bit(name) {
+                Some(bit) if ours & bit != 0 => bits | bit,
+                _ => {
+                    missing.insert(name.clone());
+                    bits
+                }
+            })
+        };
+        let sets = Sets {
+            bounding: read(&wanted.bounding),
+            effective: read(&wanted.effective),
+            permitted: read(&wanted.permitted),
+            inheritable: read(&wanted.inheritable),
+            ambient: read(&wanted.ambient),
+        };
+        if !missing.is_empty() {
+            let list = missing.into_iter().collect::<Vec<_>>().join(", ");
+            warn(format!("give capabilities: the container goes without {list}, which this host does not have"));
+        }
+        sets
+    }
+
+    /// Gives up for ever what is not in the bounding set. This needs `CAP_SETPCAP`, so it comes before [`Sets::apply`].
+    pub fn bound(&self) -> Result<()> {
+        narrate!(
+            "what can never come back, whatever is executed",
+            "prctl(PR_CAPBSET_DROP, all but {:#x})",
+            self.bounding
+        );
+        for number in 0..64 {
+            let capability = CapabilitySet::from_bits_retain(1 << number);
+            // The kernel tells by EINVAL where its list ends.
+            match rustix::thread::capability_is_in_bounding_set(capability) {
+                Err(_) => break,
+                Ok(true) if self.bounding & (1 << number) == 0 => {
+                    rustix::thread::remove_capability_from_bounding_set(capability)
+                        .with_context(|| format!("drop capability {number} from the bounding set"))?;
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes on the other four sets: the last thing that needs privilege. A capability that cannot become ambient, as
+    /// it is not inheritable, is left out with a warning: runc's own default configuration has such.
+    pub fn apply(&self, warn: &mut dyn FnMut(String)) -> Result<()> {
+        let Sets { effective, permitted, inheritable, .. } = *self;
+        narrate!("what it may do now", "capset({effective:#x}, {permitted:#x}, {inheritable:#x})");
+        let bits = CapabilitySet::from_bits_retain;
+        let sets =
+            CapabilitySets { effective: bits(effective), permitted: bits(permitted), inheritable: bits(inheritable) };
+        rustix::thread::set_capabilities(None, sets).context("set the capabilities")?;
+        rustix::thread::clear_ambient_capability_set().context("clear the ambient capabilities")?;
+        let possible = self.ambient & permitted & inheritable;
+        for number in (0..64).filter(|number| possible & (1 << number) != 0) {
+            rustix::thread::configure_capability_in_ambient_set(bits(1 << number), true)
+                .with_context(|| format!("make {} ambient", names(1 << number).concat()))?;
+        }
+        if possible != self.ambient {
+            let list = names(self.ambient & !possible).join(", ");
+            warn(format!("make {list} ambient: only what is permitted and inheritable can be"));
+        }
+        Ok(())
+    }
+}
+
+/// What this process may do at most.
+pub fn permitted() -> Result<u64> {
+    Ok(rustix::thread::capabilities(None).context("read our own capabilities")?.permitted.bits())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_agree_with_the_kernel() {
+        assert_eq!(bit("CAP_CHOWN"), Some(1));
+        assert_eq!(bit("CAP_SYS_ADMIN"), Some(1 << libc_number(21)));
+        assert_eq!(bit("kill"), Some(1 << 5));
+        assert_eq!(bit("CAP_CHECKPOINT_RESTORE"), Some(1 << 40));
+        assert_eq!(bit("CAP_NONSENSE"), None);
+        assert_eq!(names(0b10_0001), ["CAP_CHOWN", "CAP_KILL"]);
+    }
+
+    fn libc_number(number: u32) -> u32 {
+        assert_eq!(CapabilitySet::SYS_ADMIN.bits(), 1 << number);
+        number
+    }
+
+    #[test]
+    fn what_we_have_not_got_is_left_out_with_a_warning() {
+        let list = vec!["CAP_CHOWN".to_owned(), "CAP_KILL".to_owned(), "CAP_WHAT".to_owned()];
+        let wanted = Capabilities { bounding: list.clone(), effective: list, ..Capabilities::default() };
+        let mut warnings = Vec::new();
+        let sets = Sets::new(Some(&wanted), 0b1, &mut |w| warnings.push(w));
+        assert_eq!((sets.bounding, sets.effective, sets.permitted), (1, 1, 0));
+        assert!(warnings.len() == 1 && warnings[0].contains("CAP_KILL, CAP_WHAT"), "{warnings:?}");
+        assert_eq!(Sets::new(None, u64::MAX, &mut |_| panic!()).bounding, 0);
+    }
+}

@@ -1,0 +1,186 @@
+//! The container's cgroup. To make it with its limits, and to remove it, is `cgset`'s work; to get into it is the
+//! process's own.
+//!
+//! To move a process that runs already, the kernel waits until no processor can be in the middle of a fork: about 10
+//! ms. Two ways in do not need that (cgroups(7)). Into the v2 tree the process is *born*: clone3 takes a descriptor of
+//! the folder (`CLONE_INTO_CGROUP`). In the v1 trees it moves *itself*, by writing 0 to `tasks`, while it has one thread.
+//! The kernel asks whether he who opened the file may do that; so we open, and the new process only writes, wherever
+//! it is by then.
+
+use crate::narrate::narrate;
+use anyhow::{Context, Result, bail};
+use layout::exit;
+use layout::oci::runtime::{Resources, Spec};
+use layout::tool::{Call, Tool};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// The group that all containers' groups are in, but those that are given another place.
+const OURS: &str = "/ctr";
+
+/// Where a group is, as `cgset create --json` tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Folders {
+    /// Its folder in the v2 tree, where there is one.
+    pub unified: Option<PathBuf>,
+    /// Its folders in the v1 trees.
+    #[serde(rename = "V1")]
+    pub v1: Vec<PathBuf>,
+}
+
+/// The ways into a group, opened.
+#[derive(Debug, Default)]
+pub struct Entrance {
+    unified: Option<OwnedFd>,
+    tasks: Vec<(PathBuf, OwnedFd)>,
+}
+
+impl Entrance {
+    /// Opens them. They close when a program is executed.
+    pub fn open(folders: &Folders) -> Result<Entrance> {
+        let open = |path: &Path, flags: OFlags| {
+            rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())
+                .with_context(|| format!("open {}", path.display()))
+        };
+        if let Some(folder) = &folders.unified {
+            narrate!("the group that the new process is to be born in", "open({})", folder.display());
+        }
+        let unified = folders.unified.as_deref().map(|folder| open(folder, OFlags::PATH | OFlags::DIRECTORY));
+        let tasks = folders.v1.iter().map(|folder| folder.join("tasks"));
+        let tasks = tasks.map(|file| open(&file, OFlags::WRONLY).map(|fd| (file, fd)));
+        Ok(Entrance { unified: unified.transpose()?, tasks: tasks.collect::<Result<_>>()? })
+    }
+
+    /// The folder for clone3 to make the process in.
+    pub fn unified(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Goes in by the v1 trees. To be called by the new process itself.
+    pub fn enter(self) -> Result<()> {
+        for (file, fd) in self.tasks {
+            narrate!("0 is whoever writes it: into the group", "write({}, \"0\")", file.display());
+            rustix::io::write(&fd, b"0").with_context(|| format!("write 0 to {}", file.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The group's path from the hierarchy's root, if the configuration wants one.
+///
+/// # Errors
+/// The form `slice:prefix:name`, which is for systemd, and paths that lead up.
+pub fn path_of(spec: &Spec, id: &str) -> Result<Option<String>> {
+    let Some(linux) = &spec.linux else { return Ok(None) };
+    let path = linux.cgroups_path.as_str();
+    if path.contains(':') {
+        bail!("linux.cgroupsPath {path:?}: groups by way of systemd are not supported, use a path");
+    }
+    if path.split('/').any(|name| name == "..") {
+        bail!("linux.cgroupsPath {path:?}: it must not lead up with ..");
+    }
+    Ok(match (path, &linux.resources) {
+        ("", None) => None,
+        ("", Some(_)) => Some(format!("{OURS}/{id}")),
+        (path, _) => Some(format!("/{}", path.trim_start_matches('/'))),
+    })
+}
+
+/// Makes the group with its limits. If that fails, nothing is left of it: `cgset` sees to that, also when we die
+/// before it has answered.
+pub fn create(path: &str, resources: Option<&Resources>) -> Result<Folders> {
+    let json = serde_json::to_vec(&resources.cloned().unwrap_or_default()).context("encode linux.resources")?;
+    let call = Call::new(Tool::Cgset).args(["create", path, "--resources", "-", "--json"]);
+    let what = || format!("create cgroup {path}");
+    let answer = run(&call, &json).with_context(what)?;
+    serde_json::from_slice(&answer).context("read the answer of cgset create").with_context(what)
+}
+
+/// Sends a signal to everything in the group.
+pub fn kill(path: &str, signal: i32) -> Result<()> {
+    let call = Call::new(Tool::Cgset).args(["kill", path, "--signal", &signal.to_string()]);
+    run(&call, b"").with_context(|| format!("kill cgroup {path}"))?;
+    Ok(())
+}
+
+/// Removes the group; none there is fine. With `kill` whatever runs in it is killed first. `/ctr`, which is ours, goes
+/// with the last group in it; a group of another name above it is somebody else's.
+pub fn delete(path: &str, kill: bool) -> Result<()> {
+    let mut call = Call::new(Tool::Cgset).args(["delete", path]);
+    if kill {
+        call = call.args(["--kill"]);
+    }
+    if path.starts_with(&format!("{OURS}/")) {
+        call = call.args(["--parents"]);
+    }
+    run(&call, b"").with_context(|| format!("delete cgroup {path}"))?;
+    Ok(())
+}
+
+/// Gives what it printed.
+fn run(call: &Call, input: &[u8]) -> Result<Vec<u8>> {
+    narrate!("how much of the machine it may use", "{}", call.to_shell());
+    let mut command = call.command()?;
+    let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let mut child = command
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("run {}", command.get_program().display()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A cgset that has failed before reading says so by itself.
+        let _ = stdin.write_all(input);
+    }
+    let output = child.wait_with_output().context("wait for cgset")?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    match String::from_utf8_lossy(&output.stderr).trim_end() {
+        "" => bail!("cgset: {}", output.status),
+        said => Err(exit::coded(exit::TOOL, said)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layout::oci::defaults;
+
+    #[test]
+    fn a_group_is_made_when_one_is_asked_for() {
+        let mut spec = defaults::spec();
+        assert_eq!(path_of(&spec, "web").unwrap().unwrap(), "/ctr/web");
+        let linux = spec.linux.as_mut().unwrap();
+        linux.cgroups_path = "demo/x".to_owned();
+        assert_eq!(path_of(&spec, "web").unwrap().unwrap(), "/demo/x");
+        for bad in ["system.slice:ctr:web", "/ctr/../../x"] {
+            spec.linux.as_mut().unwrap().cgroups_path = bad.to_owned();
+            assert!(path_of(&spec, "web").is_err(), "{bad}");
+        }
+        assert_eq!(path_of(&Spec::default(), "web").unwrap(), None);
+    }
+
+    #[test]
+    fn the_v1_trees_are_entered_by_a_0_in_tasks() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders: Folders = serde_json::from_value(serde_json::json!({
+            "Name": "/x", "Version": "hybrid", "Unified": dir.path(), "V1": [dir.path().join("memory")]
+        }))
+        .unwrap();
+        std::fs::create_dir(&folders.v1[0]).unwrap();
+        assert!(Entrance::open(&folders).is_err(), "control files are the kernel's to make");
+        let tasks = folders.v1[0].join("tasks");
+        std::fs::write(&tasks, "").unwrap();
+        let entrance = Entrance::open(&folders).unwrap();
+        assert!(entrance.unified().is_some());
+        entrance.enter().unwrap();
+        assert_eq!(std::fs::read_to_string(&tasks).unwrap(), "0");
+        assert!(Entrance::open(&Folders::default()).unwrap().unified().is_none());
+    }
+}

@@ -1,0 +1,201 @@
+//! `exec`: another process in a running container.
+//!
+//! It joins all namespaces of the container's first process with one setns(2) on its pidfd. A process cannot
+//! change its own pid namespace, only that of its children: so a helper joins, and makes the process as its
+//! sibling (`CLONE_PARENT`), which thereby is our child, in the container.
+//!
+//! The helper goes into the container's cgroup first, while it sees the host's files alone, and what it makes is born
+//! there ([`crate::cgroup`]).
+
+use crate::cgroup::Entrance;
+use crate::cli;
+use crate::create::{Console, await_execution, connect_console, end_child, proceed};
+use crate::in_root::Root;
+use crate::narrate::{narrate, warn};
+use crate::process::become_process;
+use crate::protocol::{Channel, Order, Report};
+use crate::run::{self, Forward, Signals};
+use crate::state::{Process, StateDir, Status, write_whole};
+use crate::sys::{self, Cloned};
+use crate::terminal::{self, Terminal};
+use crate::{bundle, capabilities, clone, kernel_settings, namespaces, pivot_root, spec_from_flags};
+use anyhow::{Context, Result, bail};
+use layout::exit;
+use layout::oci::runtime::Process as ProcessConfig;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use std::path::Path;
+
+/// What the new process is to do.
+#[derive(Debug)]
+struct Job<'a> {
+    process: &'a ProcessConfig,
+    /// The way into the container's cgroup.
+    entrance: Entrance,
+    /// Where the terminal's master end goes.
+    console: Option<OwnedFd>,
+    preserve_fds: u32,
+}
+
+/// Runs a process in a container; gives its exit code, or 0 when detached.
+pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
+    let id = &options.id;
+    let dir = StateDir::new(root, id).with_context(|| format!("exec in {id}"))?;
+    let state = dir.state().with_context(|| format!("exec in {id}"))?;
+    let init = match (Process::find(&state), dir.status(&state)) {
+        (Some(init), Status::Created | Status::Running) => init,
+        (_, status) => bail!("exec in {id}: cannot exec in a {} container", status.as_str()),
+    };
+    let process = wanted(options, &dir).with_context(|| format!("exec in {id}"))?;
+    let console = match (&options.console_socket, process.terminal) {
+        (Some(path), _) => Console::Socket(path.clone()),
+        (None, true) if !options.detach => Console::Ours,
+        (None, _) => Console::None,
+    };
+    let entrance = Entrance::open(&state.cgroup_folders).with_context(|| format!("exec in {id}"))?;
+    let (theirs, ours) = connect_console(&console, process.terminal)?;
+    // Before the process is there: no signal may end us and leave it.
+    let signals = if options.detach { None } else { Some(Signals::take()?) };
+    let job = Job { process: &process, entrance, console: theirs, preserve_fds: options.preserve_fds };
+    let (channel, child) = spawn(&init, job)?;
+    if let Err(error) = admit(&channel, &child, &process, options) {
+        end_child(&child);
+        return Err(error);
+    }
+    let master = ours.map(terminal::receive_descriptor).transpose()?.flatten();
+    match signals {
+        Some(signals) => run::wait(&child, master, &signals, Forward::All),
+        None => Ok(0),
+    }
+}
+
+/// The process that is wanted: the container's own, but for what the options say.
+fn wanted(options: &cli::Exec, dir: &StateDir) -> Result<ProcessConfig> {
+    if let Some(file) = &options.process {
+        return bundle::read_process(file);
+    }
+    let config = dir.config()?;
+    let mut process = config.process.context("config.json has no process")?;
+    if options.command.is_empty() {
+        bail!("no command is given");
+    }
+    process.args.clone_from(&options.command);
+    process.terminal = options.tty;
+    process.env.extend(options.env.iter().cloned());
+    if let Some(variable) = options.env.iter().find(|variable| !variable.contains('=')) {
+        bail!("--env {variable:?}: it must have the form NAME=VALUE");
+    }
+    if let Some(cwd) = &options.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if let Some(user) = &options.user {
+        process.user = spec_from_flags::parse_user(user)?;
+    }
+    process.user.additional_gids.extend(&options.additional_gids);
+    process.no_new_privileges |= options.no_new_privs;
+    for name in &options.cap {
+        let Some(bit) = capabilities::bit(name) else { bail!("--cap {name}: there is no such capability") };
+        let name = capabilities::names(bit).concat();
+        let sets = process.capabilities.get_or_insert_default();
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+            if !set.contains(&name) {
+                set.push(name.clone());
+            }
+        }
+    }
+    Ok(process)
+}
+
+/// Lets the new process go on until its program runs.
+fn admit(channel: &Channel, child: &Process, process: &ProcessConfig, options: &cli::Exec) -> Result<()> {
+    if let Some(score) = process.oom_score_adj {
+        kernel_settings::set_oom_score_adj(&child.pid.as_raw_pid().to_string(), score)?;
+    }
+    proceed(channel, child)?;
+    if let Some(file) = &options.pid_file {
+        write_whole(file, child.pid.as_raw_pid().to_string().as_bytes())?;
+    }
+    channel.order(Order::Go)?;
+    await_execution(channel)
+}
+
+fn spawn(init: &Process, job: Job<'_>) -> Result<(Channel, Process)> {
+    let (ours, theirs) = Channel::pair()?;
+    let helper = match clone::child(job.entrance.unified())? {
+        Cloned::Parent { pid, pidfd } => Process { pid, pidfd },
+        Cloned::Child => {
+            drop(ours);
+            help(init, job, theirs)
+        }
+    };
+    drop(theirs);
+    let child = receive_child(&ours);
+    // It has nothing more to do, and its end tells nothing that the channel does not.
+    let _ = waitid(WaitId::PidFd(helper.pidfd.as_fd()), WaitIdOptions::EXITED);
+    Ok((ours, child?))
+}
+
+fn receive_child(channel: &Channel) -> Result<Process> {
+    match channel.next_report()? {
+        Some(Report::Made(number)) => {
+            // It is our child and not reaped yet, so the number is its own.
+            let pid = Pid::from_raw(number).context("the helper told no process number")?;
+            let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("open a pidfd of the new process")?;
+            Ok(Process { pid, pidfd })
+        }
+        Some(Report::Failed(code, message)) => Err(exit::coded(code, message)),
+        _ => bail!("join the container: the helper ended early (has the container ended?)"),
+    }
+}
+
+/// The helper: joins the namespaces, makes the process, tells its number, ends.
+fn help(init: &Process, mut job: Job<'_>, channel: Channel) -> ! {
+    let entrance = std::mem::take(&mut job.entrance);
+    let joined = (|| {
+        entrance.enter()?;
+        let flags = namespaces::different(Path::new("/proc"), "self", init.pid)?;
+        narrate!(
+            "where the container's first process is",
+            "setns(pidfd {}, {})",
+            init.pid.as_raw_pid(),
+            namespaces::names(flags)
+        );
+        if flags != 0 {
+            namespaces::enter(&init.pidfd, flags).context("join the container's namespaces")?;
+        }
+        clone::sibling()
+    })();
+    let told = match joined {
+        Ok(Cloned::Child) => become_wanted(job, &channel),
+        Ok(Cloned::Parent { pid, .. }) => channel.report(&Report::Made(pid.as_raw_pid())),
+        Err(error) => channel.report(&Report::failure(&error)),
+    };
+    sys::exit_now(if told.is_ok() { 0 } else { exit::TOOL });
+}
+
+/// The process: in all namespaces of the container, and soon its program.
+fn become_wanted(job: Job<'_>, channel: &Channel) -> ! {
+    let Job { process, console, preserve_fds, .. } = job;
+    let prepared = (|| {
+        channel.await_order(Order::Proceed)?;
+        rustix::process::setsid().context("make a session")?;
+        sys::new_session_keyring().context("make a session keyring")?;
+        if let Some(console) = &console {
+            let root: Root = pivot_root::open_host_root()?;
+            Terminal::open(&root, process.console_size)?.take(console)?;
+        }
+        terminal::give_streams_to(process)?;
+        let program = become_process(process, &mut |message| drop(channel.report(&Report::Warning(message))))?;
+        channel.report(&Report::Ready)?;
+        channel.await_order(Order::Go)?;
+        anyhow::Ok(program)
+    })();
+    let error = match prepared {
+        Ok(program) => program.execute(preserve_fds),
+        Err(error) => error,
+    };
+    if channel.report(&Report::failure(&error)).is_err() {
+        warn(&format!("{error:#}"));
+    }
+    sys::exit_now(exit::code_of(&error));
+}

@@ -1,0 +1,175 @@
+//! The child's side of making a container: the steps, in the order that they have to come in.
+//!
+//! Up to `pivot_root` the process sees the host's files and uses its `/proc` and `/dev`, which can be trusted;
+//! after it there is nothing of the host's left to see.
+
+use crate::cgroup::Entrance;
+use crate::exec_fifo::{self, Waiting};
+use crate::in_root::Root;
+use crate::mounts::Surroundings;
+use crate::namespaces::{self, Namespaces};
+use crate::narrate::narrate;
+use crate::process::{Program, become_process};
+use crate::protocol::{Channel, Order, Report};
+use crate::terminal::Terminal;
+use crate::{devices, kernel_settings, masked, mounts, pivot_root, sys, terminal};
+use anyhow::{Context, Result};
+use layout::exit;
+use layout::oci::runtime::{Linux, NamespaceKind, Process, Spec};
+use rustix::fd::OwnedFd;
+use rustix::fs::Mode;
+use rustix::thread::{Gid, Uid};
+use std::path::Path;
+
+/// What the child is to do.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The configuration, which has been validated.
+    pub spec: &'a Spec,
+    /// Its process.
+    pub process: &'a Process,
+    /// Its namespaces.
+    pub namespaces: &'a Namespaces,
+    /// The bundle's folder.
+    pub bundle: &'a Path,
+    /// The root folder; the host's root where there is none.
+    pub rootfs: Option<&'a Path>,
+    /// Where the terminal's master end goes.
+    pub console: Option<OwnedFd>,
+    /// The pipe to wait at, after the parent is gone.
+    pub fifo: Option<OwnedFd>,
+    /// The way into its cgroup.
+    pub entrance: Entrance,
+    /// Descriptors from 3 on that the program keeps.
+    pub preserve_fds: u32,
+    /// Whether it leads a session of its own; by hand without a terminal it stays in the caller's.
+    pub own_session: bool,
+}
+
+/// Runs the child to its end, which is the program or a message to the parent.
+pub fn run(mut job: Job<'_>, channel: Channel) -> ! {
+    let fifo = job.fifo.take();
+    let entrance = std::mem::take(&mut job.entrance);
+    let prepared = (|| {
+        // The pipe is opened by way of the host's /proc, so this comes before everything else.
+        let waiting = fifo.map(Waiting::new).transpose()?;
+        // What we use from here on is counted, and held to the limits.
+        entrance.enter()?;
+        let program = set_up(&mut job, &channel)?;
+        channel.report(&Report::Ready)?;
+        channel.await_order(Order::Go)?;
+        anyhow::Ok((program, waiting))
+    })();
+    let error = match prepared {
+        Err(error) => error,
+        Ok((program, None)) => program.execute(job.preserve_fds),
+        Ok((program, Some(waiting))) => {
+            // The parent is to end now, and `start` will be somebody else.
+            drop(channel);
+            start_later(program, waiting, job.preserve_fds)
+        }
+    };
+    // Without a parent there is nobody to tell.
+    let _ = channel.report(&Report::failure(&error));
+    sys::exit_now(exit::code_of(&error));
+}
+
+fn start_later(program: Program, waiting: Waiting, preserve_fds: u32) -> ! {
+    let (error, fifo) = match waiting.wait() {
+        Ok(fifo) => (program.execute(preserve_fds), Some(fifo)),
+        Err(error) => (error, None),
+    };
+    if let Some(fifo) = fifo {
+        exec_fifo::tell_failure(&fifo, &error);
+    }
+    sys::exit_now(exit::code_of(&error));
+}
+
+fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
+    let spec = job.spec;
+    if job.own_session {
+        narrate!("no longer of the caller's session", "setsid()");
+        rustix::process::setsid().context("make a session")?;
+        sys::new_session_keyring().context("make a session keyring")?;
+    }
+    // The modes of what we make are what we say.
+    rustix::process::umask(Mode::empty());
+    job.namespaces.join()?;
+    if job.namespaces.is_new(NamespaceKind::User) {
+        channel.await_order(Order::Proceed)?;
+        become_root_inside()?;
+    }
+    if job.namespaces.is_new(NamespaceKind::Cgroup) {
+        namespaces::new_cgroup_namespace()?;
+    }
+    kernel_settings::apply(spec, job.namespaces)?;
+    if let Some(score) = job.process.oom_score_adj {
+        kernel_settings::set_oom_score_adj("self", score)?;
+    }
+    let linux = spec.linux.clone().unwrap_or_default();
+    if job.namespaces.is_new(NamespaceKind::Mount) {
+        pivot_root::separate_mounts(&linux.rootfs_propagation, job.rootfs)?;
+    }
+    let terminal = match job.rootfs {
+        Some(rootfs) => set_up_root(job, &linux, rootfs)?,
+        None if job.process.terminal => Some(Terminal::open(&pivot_root::open_host_root()?, job.process.console_size)?),
+        None => None,
+    };
+    if let (Some(terminal), Some(console)) = (terminal, job.console.take()) {
+        terminal.take(&console)?;
+    }
+    terminal::give_streams_to(job.process)?;
+    let mut warn = |message| drop(channel.report(&Report::Warning(message)));
+    become_process(job.process, &mut warn)
+}
+
+/// Everything in the mount namespace: afterwards `/` is the container's.
+fn set_up_root(job: &Job<'_>, linux: &Linux, rootfs: &Path) -> Result<Option<Terminal>> {
+    let spec = job.spec;
+    let root = pivot_root::open_rootfs(rootfs)?;
+    let own_cgroup_namespace = job.namespaces.has(NamespaceKind::Cgroup);
+    let around = Surroundings { bundle: job.bundle, own_cgroup_namespace };
+    let mut late_read_only = Vec::new();
+    for mount in &spec.mounts {
+        late_read_only.extend(mounts::mount(&root, mount, &around)?);
+    }
+    let binds_dev = |m| mounts::is_dev(m) && m.kind != "tmpfs" && m.kind != "devtmpfs";
+    if !spec.mounts.iter().any(binds_dev) {
+        devices::make(&root, &linux.devices, job.namespaces.has(NamespaceKind::User))?;
+    }
+    let terminal = match job.process.terminal {
+        true => Some(Terminal::open(&root, job.process.console_size)?),
+        false => None,
+    };
+    if let Some(terminal) = &terminal {
+        terminal.bind_console(&root)?;
+    }
+    make_folder_to_start_in(&root, job.process)?;
+    masked::make_read_only(&root, &linux.readonly_paths)?;
+    masked::mask(&root, &linux.masked_paths)?;
+    for mount in &late_read_only {
+        masked::make_mount_read_only(mount)?;
+    }
+    if spec.root.as_ref().is_some_and(|root| root.readonly) {
+        masked::make_root_read_only(&root)?;
+    }
+    pivot_root::pivot_root(&root, &linux.rootfs_propagation)?;
+    Ok(terminal)
+}
+
+/// As docker and runc: `WORKDIR` may name a folder that the image does not have.
+fn make_folder_to_start_in(root: &Root, process: &Process) -> Result<()> {
+    match root.open(&process.cwd, rustix::fs::OFlags::PATH) {
+        Err(rustix::io::Errno::NOENT) => root.make_dir(&process.cwd).map(drop),
+        // Links through /proc, and what is no folder, are chdir's to refuse.
+        _ => Ok(()),
+    }
+}
+
+/// Root of the new user namespace: nobody else is known in there.
+fn become_root_inside() -> Result<()> {
+    narrate!("root in our user namespace", "setresgid(0) setresuid(0)");
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)
+        .context("become group 0 of the user namespace")?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).context("become root of the user namespace")
+}

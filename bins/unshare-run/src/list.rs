@@ -1,0 +1,109 @@
+//! `state` and `list`: what is known of containers.
+
+use crate::cli::{List, ListFormat};
+use crate::state::{State, StateDir, Status, all};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A container as the specification wants `state` to print it, and what runc adds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View {
+    oci_version: String,
+    id: String,
+    pid: i32,
+    status: Status,
+    bundle: PathBuf,
+    rootfs: PathBuf,
+    created: String,
+    owner: String,
+}
+
+impl View {
+    fn of(dir: &StateDir, state: State) -> View {
+        let status = dir.status(&state);
+        View {
+            oci_version: state.oci_version,
+            id: state.id,
+            // A number that is no longer the container's is none.
+            pid: if status == Status::Stopped { 0 } else { state.pid },
+            status,
+            bundle: state.bundle,
+            rootfs: state.rootfs,
+            created: state.created,
+            owner: dir.owner(),
+        }
+    }
+}
+
+/// `state ID`.
+pub fn state(root: &Path, id: &str) -> Result<String> {
+    let what = || format!("state of {id}");
+    let dir = StateDir::new(root, id).with_context(what)?;
+    let state = dir.state().with_context(what)?;
+    serde_json::to_string_pretty(&View::of(&dir, state)).with_context(what)
+}
+
+/// `list`. A container whose state cannot be read is passed over: it may be going away at this moment.
+pub fn list(root: &Path, options: &List) -> Result<String> {
+    let views: Vec<View> =
+        all(root)?.iter().filter_map(|dir| dir.state().ok().map(|state| View::of(dir, state))).collect();
+    if options.quiet {
+        return Ok(views.iter().map(|view| view.id.as_str()).collect::<Vec<_>>().join("\n"));
+    }
+    if options.json || options.format == ListFormat::Json {
+        return serde_json::to_string(&views).context("encode the list");
+    }
+    Ok(table(&views))
+}
+
+/// Columns as wide as their widest word, and three spaces between: runc's table.
+fn table(views: &[View]) -> String {
+    let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned).to_vec();
+    let row = |view: &View| {
+        vec![
+            view.id.clone(),
+            view.pid.to_string(),
+            view.status.as_str().to_owned(),
+            view.bundle.display().to_string(),
+            view.created.clone(),
+            view.owner.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(views.iter().map(row)).collect();
+    let width = |column: usize| {
+        let widest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        if column < 5 { widest.max(9) + 3 } else { 0 }
+    };
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_runcs() {
+        let view = View {
+            oci_version: "1.2.0".to_owned(),
+            id: "t1".to_owned(),
+            pid: 16450,
+            status: Status::Created,
+            bundle: "/bundle".into(),
+            rootfs: "/bundle/rootfs".into(),
+            created: "2026-11-21T04:03:50.900596546Z".to_owned(),
+            owner: "root".to_owned(),
+        };
+        assert_eq!(
+            table(&[view]),
+            "ID          PID         STATUS      BUNDLE      CREATED                          OWNER\n\
+             t1          16450       created     /bundle     2026-11-21T04:03:50.900596546Z   root"
+        );
+    }
+}

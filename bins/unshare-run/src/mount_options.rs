@@ -1,0 +1,174 @@
+//! The `options` of a mount: flags of the mount, its propagation, and what the filesystem itself understands.
+
+use crate::sys::MountAttr;
+use anyhow::{Result, bail};
+use rustix::mount::MountAttrFlags as Attr;
+
+/// Options, sorted by whom they are for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MountOptions {
+    /// Flags of this mount.
+    pub attr: MountAttr,
+    /// Flags of this mount and all below it (`rro`, ...).
+    pub recursive_attr: MountAttr,
+    /// `bind` or `rbind`.
+    pub bind: Option<Bind>,
+    /// `private`, `rshared`, ...: in this order.
+    pub propagation: Vec<Propagation>,
+    /// What is for the filesystem: `size=64m`, `sync`, ...
+    pub data: Vec<String>,
+}
+
+/// How much of a tree is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    /// The one mount.
+    One,
+    /// And what is mounted below it.
+    Tree,
+}
+
+/// Which mounts and unmounts are told to whom (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Propagation {
+    /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE` or `MS_UNBINDABLE`.
+    pub kind: u64,
+    /// For the mounts below as well.
+    pub recursive: bool,
+}
+
+impl Propagation {
+    /// Reads `shared`, `rshared`, `slave`, ...
+    pub fn parse(option: &str) -> Option<Propagation> {
+        let recursive = option != "unbindable" && option.starts_with('r');
+        let kind = match option.strip_prefix('r').unwrap_or(option) {
+            "shared" => libc::MS_SHARED,
+            "slave" => libc::MS_SLAVE,
+            "private" => libc::MS_PRIVATE,
+            "unbindable" => libc::MS_UNBINDABLE,
+            _ => return None,
+        };
+        // c_ulong is 32 bits wide on 32-bit machines.
+        #[allow(clippy::useless_conversion)]
+        Some(Propagation { kind: kind.into(), recursive })
+    }
+
+    /// As mount_setattr wants it.
+    pub fn attr(self) -> MountAttr {
+        MountAttr { propagation: self.kind, ..MountAttr::default() }
+    }
+}
+
+/// A flag's effect: bits to clear, then bits to set.
+fn flag(option: &str) -> Option<(Attr, Attr)> {
+    let none = Attr::empty();
+    let set = |bits| Some((none, bits));
+    let clear = |bits| Some((bits, none));
+    // The three ways to keep access times share one field.
+    let time = |bits| Some((Attr::MOUNT_ATTR__ATIME, bits));
+    match option {
+        "ro" => set(Attr::MOUNT_ATTR_RDONLY),
+        "rw" => clear(Attr::MOUNT_ATTR_RDONLY),
+        "nosuid" => set(Attr::MOUNT_ATTR_NOSUID),
+        "suid" => clear(Attr::MOUNT_ATTR_NOSUID),
+        "nodev" => set(Attr::MOUNT_ATTR_NODEV),
+        "dev" => clear(Attr::MOUNT_ATTR_NODEV),
+        "noexec" => set(Attr::MOUNT_ATTR_NOEXEC),
+        "exec" => clear(Attr::MOUNT_ATTR_NOEXEC),
+        "nosymfollow" => set(Attr::MOUNT_ATTR_NOSYMFOLLOW),
+        "symfollow" => clear(Attr::MOUNT_ATTR_NOSYMFOLLOW),
+        "nodiratime" => set(Attr::MOUNT_ATTR_NODIRATIME),
+        "diratime" => clear(Attr::MOUNT_ATTR_NODIRATIME),
+        "noatime" => time(Attr::MOUNT_ATTR_NOATIME),
+        "strictatime" => time(Attr::MOUNT_ATTR_STRICTATIME),
+        "relatime" | "atime" | "nostrictatime" | "norelatime" => time(Attr::MOUNT_ATTR_RELATIME),
+        _ => None,
+    }
+}
+
+impl MountAttr {
+    /// Takes a flag's effect on top of what is there; the later option wins.
+    fn add(&mut self, (clear, set): (Attr, Attr)) {
+        let (clear, set) = (u64::from(clear.bits()), u64::from(set.bits()));
+        self.set = (self.set & !clear) | set;
+        self.clear = (self.clear & !set) | clear;
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == MountAttr::default()
+    }
+}
+
+impl MountOptions {
+    /// Sorts the options.
+    ///
+    /// # Errors
+    /// Options that this runtime does not know how to honour.
+    pub fn parse(options: &[String]) -> Result<MountOptions> {
+        let mut parsed = MountOptions::default();
+        for option in options {
+            match option.as_str() {
+                "defaults" | "" => {}
+                "bind" => parsed.bind = Some(parsed.bind.unwrap_or(Bind::One)),
+                "rbind" => parsed.bind = Some(Bind::Tree),
+                "remount" | "tmpcopyup" | "idmap" | "ridmap" => bail!("mount option {option} is not supported"),
+                other => {
+                    if let Some(effect) = flag(other) {
+                        parsed.attr.add(effect);
+                    } else if let Some(propagation) = Propagation::parse(other) {
+                        parsed.propagation.push(propagation);
+                    } else if let Some(effect) = other.strip_prefix('r').and_then(flag) {
+                        parsed.recursive_attr.add(effect);
+                    } else {
+                        parsed.data.push(other.to_owned());
+                    }
+                }
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &str) -> MountOptions {
+        MountOptions::parse(&options.split(',').map(str::to_owned).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn options_are_sorted_by_whom_they_are_for() {
+        let options = parse("nosuid,noexec,ro,mode=755,rprivate,size=64m");
+        let bits = Attr::MOUNT_ATTR_NOSUID | Attr::MOUNT_ATTR_NOEXEC | Attr::MOUNT_ATTR_RDONLY;
+        assert_eq!(options.attr, MountAttr { set: bits.bits().into(), ..MountAttr::default() });
+        assert_eq!(options.data, ["mode=755", "size=64m"]);
+        assert_eq!(options.propagation, [Propagation { kind: libc::MS_PRIVATE, recursive: true }]);
+        assert_eq!(options.bind, None);
+        assert_eq!(parse("rbind,bind").bind, Some(Bind::Tree));
+    }
+
+    #[test]
+    fn recursive_flags_are_no_propagation_and_relatime_is_no_recursive_elatime() {
+        let options = parse("rro,rnosuid,relatime");
+        let bits = Attr::MOUNT_ATTR_NOSUID | Attr::MOUNT_ATTR_RDONLY;
+        assert_eq!(options.recursive_attr.set, u64::from(bits.bits()));
+        assert_eq!(options.attr.clear, u64::from(Attr::MOUNT_ATTR__ATIME.bits()));
+        assert!(options.data.is_empty() && options.propagation.is_empty());
+        assert_eq!(Propagation::parse("runbindable").unwrap().kind, libc::MS_UNBINDABLE);
+        assert_eq!(Propagation::parse("unbindable"), Some(Propagation { kind: libc::MS_UNBINDABLE, recursive: false }));
+    }
+
+    #[test]
+    fn the_later_option_wins() {
+        let rdonly = u64::from(Attr::MOUNT_ATTR_RDONLY.bits());
+        assert_eq!(parse("ro,rw").attr, MountAttr { clear: rdonly, ..MountAttr::default() });
+        assert_eq!(parse("rw,ro").attr, MountAttr { set: rdonly, ..MountAttr::default() });
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused() {
+        assert!(MountOptions::parse(&["tmpcopyup".to_owned()]).is_err());
+    }
+}

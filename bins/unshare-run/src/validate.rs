@@ -1,0 +1,191 @@
+//! What a configuration must be before anything is done. What this runtime does not support, and would make the
+//! container another one than asked for, is refused here and never ignored.
+
+use crate::kernel_settings::check_sysctl;
+use crate::mount_options::MountOptions;
+use crate::namespaces::Namespaces;
+use crate::process::resource;
+use anyhow::{Context, Result, bail};
+use layout::oci::runtime::{Linux, NamespaceKind, Process, Spec};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Checks a configuration.
+pub fn validate(spec: &Spec) -> Result<()> {
+    if !spec.oci_version.starts_with("1.") {
+        bail!("ociVersion {:?}: only versions 1.x are known", spec.oci_version);
+    }
+    if spec.hooks.as_ref().is_some_and(is_something) {
+        bail!("hooks are not supported");
+    }
+    let process = spec.process.as_ref().context("process: the configuration has none")?;
+    validate_process(process)?;
+    let namespaces = Namespaces::of(spec);
+    let linux = spec.linux.clone().unwrap_or_default();
+    validate_namespaces(&linux, &namespaces)?;
+    validate_root(spec, &linux, &namespaces)?;
+    if !spec.hostname.is_empty() && !namespaces.has(NamespaceKind::Uts) {
+        bail!("hostname: it needs a uts namespace of the container's own");
+    }
+    if !spec.domainname.is_empty() && !namespaces.has(NamespaceKind::Uts) {
+        bail!("domainname: it needs a uts namespace of the container's own");
+    }
+    for key in linux.sysctl.keys() {
+        check_sysctl(key, &namespaces)?;
+    }
+    if linux.seccomp.as_ref().is_some_and(is_something) {
+        bail!("linux.seccomp is not supported");
+    }
+    refuse_extra("linux", &linux.extra)
+}
+
+fn validate_process(process: &Process) -> Result<()> {
+    if process.args.is_empty() {
+        bail!("process.args: they name no program");
+    }
+    if !process.cwd.is_absolute() {
+        bail!("process.cwd {:?}: it must be an absolute path", process.cwd.display());
+    }
+    if let Some(variable) = process.env.iter().find(|variable| !variable.contains('=')) {
+        bail!("process.env {variable:?}: it must have the form NAME=VALUE");
+    }
+    let mut seen = BTreeSet::new();
+    for limit in &process.rlimits {
+        if resource(&limit.kind).is_none() || !seen.insert(&limit.kind) {
+            bail!("process.rlimits {}: there is no such limit, or it is given twice", limit.kind);
+        }
+        if limit.soft > limit.hard {
+            bail!("process.rlimits {}: soft limit {} is above hard limit {}", limit.kind, limit.soft, limit.hard);
+        }
+    }
+    if process.oom_score_adj.is_some_and(|score| !(-1000..=1000).contains(&score)) {
+        bail!("process.oomScoreAdj: it must be from -1000 to 1000");
+    }
+    refuse_extra("process", &process.extra)
+}
+
+fn validate_namespaces(linux: &Linux, namespaces: &Namespaces) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for namespace in &linux.namespaces {
+        let kind = namespace.kind;
+        if !seen.insert(kind) {
+            bail!("linux.namespaces: {kind:?} is given twice");
+        }
+        match (kind, &namespace.path) {
+            (NamespaceKind::Time, _) => bail!("linux.namespaces: time namespaces are not supported"),
+            (NamespaceKind::User | NamespaceKind::Mount, Some(_)) => {
+                bail!("linux.namespaces: joining a {kind:?} namespace by path is not supported")
+            }
+            (_, Some(path)) if !path.is_absolute() => {
+                bail!("linux.namespaces: path {:?} is not absolute", path.display())
+            }
+            _ => {}
+        }
+    }
+    let mapped = !linux.uid_mappings.is_empty() && !linux.gid_mappings.is_empty();
+    match (namespaces.has(NamespaceKind::User), mapped) {
+        (true, false) => bail!("linux.uidMappings and gidMappings: a new user namespace needs both"),
+        (false, true) => bail!("linux.uidMappings: they need a user namespace"),
+        _ => Ok(()),
+    }
+}
+
+fn validate_root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<()> {
+    if spec.root.is_some() && !namespaces.is_new(NamespaceKind::Mount) {
+        bail!("root: a root of its own needs a mount namespace of its own (by hand: --mount)");
+    }
+    let needs_root = [
+        ("mounts", !spec.mounts.is_empty()),
+        ("linux.devices", !linux.devices.is_empty()),
+        ("linux.maskedPaths", !linux.masked_paths.is_empty()),
+        ("linux.readonlyPaths", !linux.readonly_paths.is_empty()),
+    ];
+    if let Some((key, _)) = needs_root.iter().find(|(_, given)| *given && spec.root.is_none()) {
+        bail!("{key}: it needs a root, and root.path is not set");
+    }
+    for mount in &spec.mounts {
+        let what = || format!("mounts {}", mount.destination.display());
+        if !mount.destination.is_absolute() {
+            bail!("{}: the destination must be an absolute path", what());
+        }
+        MountOptions::parse(&mount.options).with_context(what)?;
+        refuse_extra(&what(), &mount.extra)?;
+    }
+    for device in &linux.devices {
+        if !device.path.is_absolute() || device.path.file_name().is_none() {
+            bail!("linux.devices {:?}: it must be the absolute path of a file", device.path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the keys that the types do not name, unless they say nothing.
+fn refuse_extra(place: &str, extra: &Map<String, Value>) -> Result<()> {
+    match extra.iter().find(|(_, value)| is_something(value)) {
+        Some((key, _)) => bail!("{place}.{key} is not supported"),
+        None => Ok(()),
+    }
+}
+
+/// Whether a value asks for anything: null, "", [] and {} do not, nor does an object of such.
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => fields.values().any(is_something),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layout::oci::defaults;
+    use serde_json::json;
+
+    /// The default configuration as JSON, changed, and what validation says to it.
+    fn verdict(change: impl FnOnce(&mut Value)) -> Result<()> {
+        let mut spec = defaults::spec();
+        spec.process.as_mut().unwrap().args = vec!["sh".to_owned()];
+        let mut json = serde_json::to_value(spec).unwrap();
+        change(&mut json);
+        validate(&serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        verdict(|_| {}).unwrap();
+        verdict(|spec| spec["hooks"] = json!({"prestart": []})).unwrap();
+        verdict(|spec| spec["process"]["apparmorProfile"] = json!("")).unwrap();
+        verdict(|spec| spec["linux"]["seccomp"] = json!(null)).unwrap();
+        verdict(|spec| spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"})).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change); 16] = [
+            ("hooks", |spec| spec["hooks"] = json!({"poststop": [{"path": "/bin/x"}]})),
+            ("seccomp", |spec| spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO"})),
+            ("apparmorProfile", |spec| spec["process"]["apparmorProfile"] = json!("docker-default")),
+            ("intelRdt", |spec| spec["linux"]["intelRdt"] = json!({"closID": "x"})),
+            ("uidMappings", |spec| spec["mounts"][0]["uidMappings"] = json!([{"containerID": 0}])),
+            ("time namespaces", |spec| spec["linux"]["namespaces"][0] = json!({"type": "time"})),
+            ("twice", |spec| spec["linux"]["namespaces"][0] = json!({"type": "uts"})),
+            ("by path", |spec| spec["linux"]["namespaces"][0] = json!({"type": "user", "path": "/proc/1/ns/user"})),
+            ("mount namespace", |spec| spec["linux"]["namespaces"] = json!([])),
+            ("gidMappings", |spec| spec["linux"]["namespaces"][0] = json!({"type": "user"})),
+            ("cwd", |spec| spec["process"]["cwd"] = json!("relative")),
+            ("args", |spec| spec["process"]["args"] = json!([])),
+            ("env", |spec| spec["process"]["env"] = json!(["NOTHING"])),
+            ("absolute", |spec| spec["mounts"][0]["destination"] = json!("proc")),
+            ("sysctl", |spec| spec["linux"]["sysctl"] = json!({"kernel.panic": "1"})),
+            ("RLIMIT_X", |spec| spec["process"]["rlimits"] = json!([{"type": "RLIMIT_X", "hard": 1, "soft": 1}])),
+        ];
+        for (words, change) in cases {
+            let error = format!("{:#}", verdict(change).expect_err(words));
+            assert!(error.contains(words), "{words}: {error}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What users get wrong: each mistake ends with docker's exit code and with words that say what to do.
+
+#![allow(clippy::unwrap_used)] // helpers fail as their tests do
+
+use ctr_tests::{Sandbox, bin_dir, output};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+
+#[test]
+fn an_image_that_is_not_there_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.ctr(["run", "nosuch", "true"]).exits(125).says("nosuch:latest");
+    sandbox.ctr(["rmi", "nosuch"]).exits(1).says("No such image: nosuch");
+    sandbox.ctr(["ps", "-aq"]).ok().prints("");
+}
+
+#[test]
+fn a_container_that_is_not_there_is_named() {
+    let sandbox = Sandbox::new();
+    for command in [vec!["start"], vec!["stop"], vec!["kill"], vec!["logs"], vec!["rm"], vec!["wait"]] {
+        sandbox.ctr(command.iter().chain(&["nosuch"])).exits(1).says("No such container: nosuch");
+    }
+    sandbox.ctr(["exec", "nosuch", "true"]).exits(1).says("No such container: nosuch");
+}
+
+#[test]
+fn a_name_can_be_taken_once() {
+    let sandbox = Sandbox::with_base();
+    let first = sandbox.ctr(["create", "--name", "web", "base", "true"]).ok();
+    sandbox
+        .ctr(["run", "--name", "web", "base", "true"])
+        .exits(125)
+        .says("The container name \"/web\" is already in use by container")
+        .says(first.text());
+    assert_eq!(sandbox.ctr(["ps", "-aq"]).ok().stdout.lines().count(), 1);
+    sandbox.ctr(["run", "--name", "no/name", "base", "true"]).exits(125).says("no/name");
+}
+
+#[test]
+fn a_port_that_is_taken_leaves_the_container_created() {
+    let sandbox = Sandbox::with_base();
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let run =
+        sandbox.ctr(["run", "-d", "-p", &format!("{port}:80"), "--name", "web", "base", "sleep", "60"]).exits(125);
+    let text = format!("Bind for 0.0.0.0:{port} failed: port is already allocated");
+    assert!(run.stderr.trim_end().trim_end_matches('.').ends_with(&text), "{run}");
+    sandbox.ctr(["ps", "-a"]).ok().shows("Created").shows("web");
+    assert_eq!(sandbox.mounts(), Vec::<std::path::PathBuf>::new());
+
+    drop(taken);
+    sandbox.ctr(["start", "web"]).ok();
+    sandbox.ctr(["rm", "-f", "web"]).ok();
+}
+
+#[test]
+fn a_program_that_is_missing_is_127_and_a_folder_is_126() {
+    let sandbox = Sandbox::with_base();
+    sandbox.ctr(["run", "--rm", "base", "nosuch"]).exits(127).says("\"nosuch\": executable file not found in $PATH");
+    sandbox.ctr(["run", "--rm", "base", "/no/such"]).exits(127).says("no such file or directory");
+    sandbox.ctr(["run", "--rm", "base", "/etc"]).exits(126);
+    sandbox.ctr(["run", "--rm", "base", "/etc/passwd"]).exits(126).says("permission denied");
+    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    sandbox.ctr(["exec", "box", "nosuch"]).exits(127);
+    sandbox.ctr(["exec", "box", "/etc"]).exits(126);
+    // Docker keeps a container whose program was missing, and calls it Created.
+    sandbox.ctr(["run", "--name", "kept", "base", "nosuch"]).exits(127);
+    sandbox.ctr(["ps", "-a"]).ok().shows("Created");
+}
+
+#[test]
+fn a_dockerfile_with_an_unknown_instruction_is_pointed_at() {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path().join("Dockerfile"), "# a comment\nFROM scratch\nWORKDIIR /app\n").unwrap();
+    let build = sandbox.ctr(["build", "-t", "app", "."]);
+    assert_ne!(build.code, 0, "{build}");
+    build.says("Dockerfile").says("3").says("WORKDIIR").says("WORKDIR");
+    sandbox.ctr(["images", "-aq"]).ok().prints("");
+}
+
+#[test]
+fn a_user_who_is_not_root_is_told_so() {
+    let sandbox = Sandbox::new();
+    // The built program may lie where others cannot look, and so may the sandbox.
+    let dir = sandbox.path();
+    std::fs::set_permissions(dir, PermissionsExt::from_mode(0o777)).unwrap();
+    let program = dir.join("ctr");
+    std::fs::copy(bin_dir().join("ctr"), &program).unwrap();
+    let run = output::run(
+        sandbox.command(&program).env_remove("CTR_BIN_DIR").args(["run", "base", "true"]).uid(65534).gid(65534),
+        b"",
+    );
+    let run = run.exits(125).says("root");
+    assert!(!run.stderr.contains("Operation not permitted"), "{run}");
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_125() {
+    let sandbox = Sandbox::new();
+    sandbox.ctr(["nosuch"]).exits(125);
+    sandbox.ctr(["run", "--nosuch", "base"]).exits(125);
+    sandbox.ctr(["run"]).exits(125);
+    for bad in [vec!["-p", "99999:80"], vec!["-p", "80:x"], vec!["-m", "many"], vec!["--cpus", "-1"]] {
+        sandbox.ctr(["run"].iter().chain(&bad).chain(&["base"])).exits(125);
+    }
+}
+
+#[test]
+fn a_layout_of_a_newer_version_is_left_alone() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.root()).unwrap();
+    std::fs::write(sandbox.root().join("LAYOUT"), "99\n").unwrap();
+    sandbox.ctr(["images"]).exits(125).says("layout version 99");
+    sandbox.run(sandbox.tool("layerfs").arg("ls")).exits(125).says("layout version 99");
+    std::fs::write(sandbox.root().join("LAYOUT"), "1\n").unwrap();
+}

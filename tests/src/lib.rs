@@ -1,0 +1,56 @@
+//! The harness of the end-to-end tests: they run the built binaries, as a user would, and look at the disk.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`sandbox`] | [`Sandbox`]: a `CTR_ROOT` and `CTR_RUN` of one test's own, gone without trace at its end |
+//! | [`output`] | running a program with a deadline, and saying what it should have printed |
+//! | [`image`] | the base image, made of the host's own programs |
+//! | [`pty`] | a terminal to run a program in |
+//! | [`process`] | what /proc tells of a process, and ending it |
+//! | [`leaks`] | what is on the machine: before, after, and what was left behind |
+//!
+//! The binaries are those in `$CTR_BIN_DIR` (`make test` sets it), else in `target/bin`.
+
+// A harness that cannot go on fails the test that it serves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(unsafe_code)]
+
+pub mod image;
+pub mod leaks;
+pub mod output;
+pub mod process;
+pub mod pty;
+pub mod sandbox;
+#[allow(unsafe_code)]
+mod sys;
+
+pub use output::Output;
+pub use pty::Pty;
+pub use sandbox::Sandbox;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Where the seven binaries are.
+pub fn bin_dir() -> PathBuf {
+    match std::env::var_os("CTR_BIN_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => PathBuf::from(dir),
+        None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bin")),
+    }
+}
+
+/// Asks `f` every 10 ms until it has an answer.
+///
+/// # Panics
+/// When there is none within `seconds`: `waited 5 s for WHAT`.
+#[track_caller]
+pub fn poll_until<T>(seconds: u64, what: &str, mut f: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(answer) = f() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited {seconds} s for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

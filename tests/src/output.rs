@@ -1,0 +1,162 @@
+//! Running a program with a deadline, and saying what it should have printed.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Nothing that a test runs takes longer; what does hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a program printed and ended with.
+#[derive(Debug)]
+pub struct Output {
+    /// The command line, for messages.
+    pub line: String,
+    /// The exit code; 128 + n for signal n.
+    pub code: u8,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// Runs `command` to its end with `input` on its standard input.
+///
+/// # Panics
+/// When it cannot be run, when it takes longer than a minute, and when its output stays open after its end:
+/// then something that it left in the background holds it, and a shell that waits for it in a pipe would hang.
+#[track_caller]
+pub fn run(command: &mut Command, input: &[u8]) -> Output {
+    let line = show(command);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("run {line}: {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // Its own thread: a program that prints before it has read all of its input would block on us.
+    std::thread::spawn(move || stdin.write_all(&input));
+    let stdout = collect(child.stdout.take().unwrap());
+    let stderr = collect(child.stderr.take().unwrap());
+
+    let status = match wait_within(&mut child, DEADLINE) {
+        Some(status) => status,
+        None => {
+            child.kill().unwrap();
+            panic!("{line}: still runs after {DEADLINE:?}; it said {:?}", stderr.recv_timeout(Duration::from_secs(1)));
+        }
+    };
+    let text = |stream: mpsc::Receiver<Vec<u8>>, name| match stream.recv_timeout(Duration::from_secs(5)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => panic!("{line}: ended ({status}), but somebody holds its {name} open"),
+    };
+    let (stdout, stderr) = (text(stdout, "standard output"), text(stderr, "standard error"));
+    Output { code: layout::exit::from_status(status), stdout, stderr, line }
+}
+
+fn wait_within(child: &mut std::process::Child, limit: Duration) -> Option<std::process::ExitStatus> {
+    let deadline = std::time::Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if std::time::Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
+fn show(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).map(|word| layout::tool::quote(&word)).collect::<Vec<_>>().join(" ")
+}
+
+impl Output {
+    /// The exit code must be this one.
+    #[track_caller]
+    pub fn exits(self, code: u8) -> Output {
+        assert!(self.code == code, "expected exit code {code}\n{self}");
+        self
+    }
+
+    /// It must have gone well.
+    #[track_caller]
+    pub fn ok(self) -> Output {
+        self.exits(0)
+    }
+
+    /// Standard output must be this, but for white space at the end.
+    #[track_caller]
+    pub fn prints(self, expected: &str) -> Output {
+        assert!(self.stdout.trim_end() == expected.trim_end(), "expected to print {expected:?}\n{self}");
+        self
+    }
+
+    /// Standard output must hold this.
+    #[track_caller]
+    pub fn shows(self, part: &str) -> Output {
+        assert!(self.stdout.contains(part), "expected {part:?} in what it prints\n{self}");
+        self
+    }
+
+    /// Standard error must hold this.
+    #[track_caller]
+    pub fn says(self, part: &str) -> Output {
+        assert!(self.stderr.contains(part), "expected {part:?} in what it says\n{self}");
+        self
+    }
+
+    /// Standard output without white space at its ends.
+    pub fn text(&self) -> &str {
+        self.stdout.trim()
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON: {error}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "$ {}\nexit code {}", self.line, self.code)?;
+        write!(f, "--- standard output\n{}\n--- standard error\n{}", self.stdout, self.stderr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Output {
+        run(Command::new("sh").args(["-c", script]), b"in\n")
+    }
+
+    #[test]
+    fn output_input_and_codes_come_through() {
+        sh("cat; echo err >&2; exit 7").exits(7).prints("in").says("err");
+        sh("kill -TERM $$").exits(143);
+    }
+
+    #[test]
+    #[should_panic = "holds its standard output open"]
+    fn a_background_process_that_keeps_the_output_is_noticed() {
+        sh("sleep 7 2>&- &");
+    }
+}
