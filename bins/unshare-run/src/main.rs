@@ -3,13 +3,12 @@
 //! Read in this order: [`spec_from_flags`] makes a configuration of flags and [`bundle`] reads one, [`validate`]
 //! checks it; [`create`] makes the container as its parent ([`clone`], [`namespaces`], [`cgroup`], [`protocol`]), and
 //! [`init`] is the other side: what the new process does with itself ([`mounts`], [`devices`], [`masked`],
-//! [`pivot_root`], [`terminal`], then [`process`] with [`capabilities`] and [`find_program`]). [`exec_fifo`] is the gap between `create` and
+//! [`pivot_root`], [`terminal`], then [`process`]). [`exec_fifo`] is the gap between `create` and
 //! `start`; [`state`] is what is on disk, for [`kill`], [`delete`], [`exec`] and [`list`]. [`run`] and [`proxy`] are the foreground.
 
 #![deny(unsafe_code)]
 
 mod bundle;
-mod capabilities;
 mod cgroup;
 mod cgroup_mount;
 mod cli;
@@ -19,7 +18,6 @@ mod delete;
 mod devices;
 mod exec;
 mod exec_fifo;
-mod find_program;
 mod in_root;
 mod init;
 mod kernel_settings;
@@ -35,6 +33,7 @@ mod process;
 mod protocol;
 mod proxy;
 mod run;
+mod seccomp;
 mod self_exe;
 mod spec_from_flags;
 mod start;

@@ -4,8 +4,8 @@
 //! capabilities in the namespaces that were asked for. With it the rest are docker's defaults, as far as the
 //! namespaces go.
 
-use crate::capabilities;
 use crate::cli::Hand;
+use crate::process::capabilities;
 use anyhow::{Context, Result, bail};
 use layout::oci::defaults;
 use layout::oci::runtime::{

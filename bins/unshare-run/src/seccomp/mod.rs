@@ -1,0 +1,1 @@
+//! `linux.seccomp`: which system calls the process may make (seccomp(2)).
