@@ -6,7 +6,7 @@ use crate::mount_options::MountOptions;
 use crate::namespaces::Namespaces;
 use crate::process::resource;
 use anyhow::{Context, Result, bail};
-use layout::oci::runtime::{Linux, NamespaceKind, Process, Spec};
+use layout::oci::runtime::{Hooks, Linux, NamespaceKind, Process, Spec};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub fn validate(spec: &Spec) -> Result<()> {
     if !spec.oci_version.starts_with("1.") {
         bail!("ociVersion {:?}: only versions 1.x are known", spec.oci_version);
     }
-    if spec.hooks.is_some() {
+    if spec.hooks.as_ref().is_some_and(|hooks| *hooks != Hooks::default()) {
         bail!("hooks are not supported");
     }
     let process = spec.process.as_ref().context("process: the configuration has none")?;
@@ -33,10 +33,28 @@ pub fn validate(spec: &Spec) -> Result<()> {
     for key in linux.sysctl.keys() {
         check_sysctl(key, &namespaces)?;
     }
-    if linux.seccomp.is_some() {
-        bail!("linux.seccomp is not supported");
-    }
+    refuse_unsupported(process, &linux)?;
     refuse_extra("linux", &linux.extra)
+}
+
+/// Keys that are known and not done yet.
+fn refuse_unsupported(process: &Process, linux: &Linux) -> Result<()> {
+    let keys = [
+        ("linux.seccomp", linux.seccomp.is_some()),
+        ("linux.mountLabel", !linux.mount_label.is_empty()),
+        ("linux.intelRdt", linux.intel_rdt.is_some()),
+        ("linux.personality", linux.personality.is_some()),
+        ("linux.memoryPolicy", linux.memory_policy.is_some()),
+        ("process.apparmorProfile", !process.apparmor_profile.is_empty()),
+        ("process.selinuxLabel", !process.selinux_label.is_empty()),
+        ("process.scheduler", process.scheduler.is_some()),
+        ("process.ioPriority", process.io_priority.is_some()),
+        ("process.execCPUAffinity", process.exec_cpu_affinity.is_some()),
+    ];
+    match keys.iter().find(|(_, given)| *given) {
+        Some((key, _)) => bail!("{key} is not supported"),
+        None => Ok(()),
+    }
 }
 
 fn validate_process(process: &Process) -> Result<()> {
@@ -109,6 +127,9 @@ fn validate_root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<
             bail!("{}: the destination must be an absolute path", what());
         }
         MountOptions::parse(&mount.options).with_context(what)?;
+        if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
+            bail!("{}: uidMappings and gidMappings are not supported", what());
+        }
         refuse_extra(&what(), &mount.extra)?;
     }
     for device in &linux.devices {
@@ -170,7 +191,9 @@ mod tests {
             ("seccomp", |spec| spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO"})),
             ("apparmorProfile", |spec| spec["process"]["apparmorProfile"] = json!("docker-default")),
             ("intelRdt", |spec| spec["linux"]["intelRdt"] = json!({"closID": "x"})),
-            ("uidMappings", |spec| spec["mounts"][0]["uidMappings"] = json!([{"containerID": 0}])),
+            ("uidMappings", |spec| {
+                spec["mounts"][0]["uidMappings"] = json!([{"containerID": 0, "hostID": 1, "size": 1}])
+            }),
             ("time namespaces", |spec| spec["linux"]["namespaces"][0] = json!({"type": "time"})),
             ("twice", |spec| spec["linux"]["namespaces"][0] = json!({"type": "uts"})),
             ("by path", |spec| spec["linux"]["namespaces"][0] = json!({"type": "user", "path": "/proc/1/ns/user"})),
