@@ -10,7 +10,7 @@
 use crate::cgroup::Entrance;
 use crate::cli;
 use crate::create::{Console, await_execution, connect_console, end_child, proceed};
-use crate::in_root::Root;
+use crate::mounts::{in_root::Root, pivot_root};
 use crate::narrate::{narrate, warn};
 use crate::process::{become_process, capabilities};
 use crate::protocol::{Channel, Order, Report};
@@ -18,7 +18,7 @@ use crate::run::{self, Forward, Signals};
 use crate::state::{Process, StateDir, Status, write_whole};
 use crate::sys::{self, Cloned};
 use crate::terminal::{self, Terminal};
-use crate::{bundle, clone, kernel_settings, namespaces, pivot_root, spec_from_flags};
+use crate::{bundle, clone, kernel_settings, namespaces, spec_from_flags};
 use anyhow::{Context, Result, bail};
 use layout::exit;
 use layout::oci::runtime::Process as ProcessConfig;

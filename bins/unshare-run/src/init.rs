@@ -5,14 +5,15 @@
 
 use crate::cgroup::Entrance;
 use crate::exec_fifo::{self, Waiting};
-use crate::in_root::Root;
 use crate::mounts::Surroundings;
+use crate::mounts::in_root::Root;
+use crate::mounts::{devices, masked, pivot_root};
 use crate::namespaces::{self, Namespaces};
 use crate::narrate::narrate;
 use crate::process::{Program, become_process};
 use crate::protocol::{Channel, Order, Report};
 use crate::terminal::Terminal;
-use crate::{devices, kernel_settings, masked, mounts, pivot_root, sys, terminal};
+use crate::{kernel_settings, mounts, sys, terminal};
 use anyhow::{Context, Result};
 use layout::exit;
 use layout::oci::runtime::{Linux, NamespaceKind, Process, Spec};

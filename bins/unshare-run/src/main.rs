@@ -2,33 +2,27 @@
 //!
 //! Read in this order: [`spec_from_flags`] makes a configuration of flags and [`bundle`] reads one, [`validate`]
 //! checks it; [`create`] makes the container as its parent ([`clone`], [`namespaces`], [`cgroup`], [`protocol`]), and
-//! [`init`] is the other side: what the new process does with itself ([`mounts`], [`devices`], [`masked`],
-//! [`pivot_root`], [`terminal`], then [`process`]). [`exec_fifo`] is the gap between `create` and
-//! `start`; [`state`] is what is on disk, for [`kill`], [`delete`], [`exec`] and [`list`]. [`run`] and [`proxy`] are the foreground.
+//! [`init`] is the other side: what the new process does with itself ([`mounts`] and all in it, [`terminal`], then
+//! [`process`]). [`exec_fifo`] is the gap between `create` and `start`; [`state`] is what is on disk, for [`kill`],
+//! [`delete`], [`exec`] and [`list`]. [`run`] and [`proxy`] are the foreground.
 
 #![deny(unsafe_code)]
 
 mod bundle;
 mod cgroup;
-mod cgroup_mount;
 mod cli;
 mod clone;
 mod create;
 mod delete;
-mod devices;
 mod exec;
 mod exec_fifo;
-mod in_root;
 mod init;
 mod kernel_settings;
 mod kill;
 mod list;
-mod masked;
-mod mount_options;
 mod mounts;
 mod namespaces;
 mod narrate;
-mod pivot_root;
 mod process;
 mod protocol;
 mod proxy;

@@ -5,8 +5,8 @@
 //! it. So the runtime runs from where nobody can write: a read-only mount of its own file, which is in no mount
 //! namespace and therefore cannot be remounted by anybody; without the privilege to make one, a sealed copy in memory.
 
-use crate::mount_options::Bind;
 use crate::mounts::clone_mount;
+use crate::mounts::options::Bind;
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
 use anyhow::{Context, Result};

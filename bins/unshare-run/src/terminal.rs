@@ -4,8 +4,8 @@
 //! standard streams, its controlling terminal and `/dev/console`; the master end travels over a socket to whoever
 //! shows it: a shim behind `--console-socket`, or our own [`crate::proxy`].
 
-use crate::in_root::Root;
-use crate::mount_options::Bind;
+use crate::mounts::in_root::Root;
+use crate::mounts::options::Bind;
 use crate::mounts::{attach, clone_mount};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};

@@ -2,7 +2,7 @@
 //! container another one than asked for, is refused here and never ignored.
 
 use crate::kernel_settings::check_sysctl;
-use crate::mount_options::MountOptions;
+use crate::mounts::options::MountOptions;
 use crate::namespaces::Namespaces;
 use crate::process::resource;
 use anyhow::{Context, Result, bail};

@@ -5,8 +5,8 @@
 //! what, is checked by descriptor: a container that is being made beside a hostile one could otherwise be
 //! given another `null`, or another `/proc` (CVE-2025-31133, CVE-2025-52565).
 
-use crate::in_root::Root;
-use crate::mount_options::{Bind, MountOptions};
+use crate::mounts::in_root::Root;
+use crate::mounts::options::{Bind, MountOptions};
 use crate::mounts::{attach, clone_mount, new_filesystem, open_host};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};

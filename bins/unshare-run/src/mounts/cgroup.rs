@@ -5,8 +5,8 @@
 //! mounts the hierarchies anew, and each shows the container's group as its root; without one, the group's
 //! folders are bound.
 
-use crate::in_root::Root;
-use crate::mount_options::{Bind, MountOptions};
+use crate::mounts::in_root::Root;
+use crate::mounts::options::{Bind, MountOptions};
 use crate::mounts::{Surroundings, attach, clone_mount, new_filesystem};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};

@@ -3,13 +3,19 @@
 //! The mount API of Linux 5.2 makes a mount first (`fsmount`, `open_tree`), detached, and attaches it in one
 //! step afterwards (`move_mount`): it has all its flags before anybody can see it.
 
-use crate::cgroup_mount;
-use crate::in_root::Root;
-use crate::mount_options::{Bind, MountOptions};
+pub mod cgroup;
+pub mod devices;
+pub mod in_root;
+pub mod masked;
+pub mod options;
+pub mod pivot_root;
+
 use crate::narrate::narrate;
 use crate::sys;
 use anyhow::{Context, Result, bail};
+use in_root::Root;
 use layout::oci::runtime::Mount;
+use options::{Bind, MountOptions};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
@@ -56,7 +62,7 @@ pub fn mount(root: &Root, mount: &Mount, around: &Surroundings<'_>) -> Result<Op
     let made = if options.bind.is_some() || mount.kind == "bind" {
         bind(root, mount, &options, around).with_context(what)?
     } else if matches!(mount.kind.as_str(), "cgroup" | "cgroup2") {
-        cgroup_mount::mount(root, &mount.destination, &options, around).with_context(what)?;
+        cgroup::mount(root, &mount.destination, &options, around).with_context(what)?;
         return Ok(None);
     } else {
         let target = match mount.kind.as_str() {

@@ -1,7 +1,7 @@
 //! Device nodes in the container's `/dev`: the harmless ones that every program expects, and what the configuration adds.
 
-use crate::in_root::Root;
-use crate::mount_options::Bind;
+use crate::mounts::in_root::Root;
+use crate::mounts::options::Bind;
 use crate::mounts::{attach, clone_mount};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};

@@ -4,8 +4,8 @@
 //! root finds back to it. pivot_root(2) exchanges the root mount of the whole namespace, so that the host's
 //! tree can be unmounted: afterwards there is no name for it.
 
-use crate::in_root::Root;
-use crate::mount_options::{Bind, Propagation};
+use crate::mounts::in_root::Root;
+use crate::mounts::options::{Bind, Propagation};
 use crate::mounts::{attach, clone_mount, open_host};
 use crate::narrate::narrate;
 use crate::sys;
