@@ -1,4 +1,4 @@
-//! `exec`: another process in a running container.
+//! Another process in a running container.
 //!
 //! It joins all namespaces of the container's first process with one setns(2) on its pidfd. A process cannot
 //! change its own pid namespace, only that of its children: so a helper joins, and makes the process as its
@@ -7,18 +7,16 @@
 //! The helper goes into the container's cgroup first, while it sees the host's files alone, and what it makes is born
 //! there ([`crate::cgroup`]).
 
-use crate::cgroup::Entrance;
-use crate::cli;
+use crate::cgroup::{Entrance, Folders};
 use crate::create::{Console, await_execution, connect_console, end_child, proceed};
 use crate::mounts::{in_root::Root, pivot_root};
 use crate::narrate::{narrate, warn};
-use crate::process::{become_process, capabilities};
+use crate::process::become_process;
 use crate::protocol::{Channel, Order, Report};
-use crate::run::{self, Forward, Signals};
-use crate::state::{Process, StateDir, Status, write_whole};
+use crate::state::{Process, write_whole};
 use crate::sys::{self, Cloned};
 use crate::terminal::{self, Terminal};
-use crate::{bundle, clone, kernel_settings, namespaces, spec_from_flags};
+use crate::{clone, kernel_settings, namespaces};
 use anyhow::{Context, Result, bail};
 use layout::exit;
 use layout::oci::runtime::Process as ProcessConfig;
@@ -37,82 +35,44 @@ struct Job<'a> {
     preserve_fds: u32,
 }
 
-/// Runs a process in a container; gives its exit code, or 0 when detached.
-pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
-    let id = &options.id;
-    let dir = StateDir::new(root, id).with_context(|| format!("exec in {id}"))?;
-    let state = dir.state().with_context(|| format!("exec in {id}"))?;
-    let init = match (Process::find(&state), dir.status(&state)) {
-        (Some(init), Status::Created | Status::Running) => init,
-        (_, status) => bail!("exec in {id}: cannot exec in a {} container", status.as_str()),
-    };
-    let process = wanted(options, &dir).with_context(|| format!("exec in {id}"))?;
-    let console = match (&options.console_socket, process.terminal) {
-        (Some(path), _) => Console::Socket(path.clone()),
-        (None, true) if !options.detach => Console::Ours,
-        (None, _) => Console::None,
-    };
-    let entrance = Entrance::open(&state.cgroup_folders).with_context(|| format!("exec in {id}"))?;
-    let (theirs, ours) = connect_console(&console, process.terminal)?;
-    // Before the process is there: no signal may end us and leave it.
-    let signals = if options.detach { None } else { Some(Signals::take()?) };
-    let job = Job { process: &process, entrance, console: theirs, preserve_fds: options.preserve_fds };
-    let (channel, child) = spawn(&init, job)?;
-    if let Err(error) = admit(&channel, &child, &process, options) {
+/// A process that is to be made in a container.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The container's first process.
+    pub init: &'a Process,
+    /// What it is to be.
+    pub process: &'a ProcessConfig,
+    /// The folders of the container's cgroup.
+    pub folders: &'a Folders,
+    /// Where its terminal goes.
+    pub console: Console,
+    /// Descriptors from 3 on that it keeps.
+    pub preserve_fds: u32,
+    /// Where to write its number.
+    pub pid_file: Option<&'a Path>,
+}
+
+/// Makes the process; gives it, and the terminal's master end if that came to us. Its program runs by then.
+pub fn exec(request: &Request<'_>) -> Result<(Process, Option<OwnedFd>)> {
+    let entrance = Entrance::open(request.folders)?;
+    let (theirs, ours) = connect_console(&request.console, request.process.terminal)?;
+    let job = Job { process: request.process, entrance, console: theirs, preserve_fds: request.preserve_fds };
+    let (channel, child) = spawn(request.init, job)?;
+    if let Err(error) = admit(&channel, &child, request) {
         end_child(&child);
         return Err(error);
     }
     let master = ours.map(terminal::receive_descriptor).transpose()?.flatten();
-    match signals {
-        Some(signals) => run::wait(&child, master, &signals, Forward::All),
-        None => Ok(0),
-    }
-}
-
-/// The process that is wanted: the container's own, but for what the options say.
-fn wanted(options: &cli::Exec, dir: &StateDir) -> Result<ProcessConfig> {
-    if let Some(file) = &options.process {
-        return bundle::read_process(file);
-    }
-    let config = dir.config()?;
-    let mut process = config.process.context("config.json has no process")?;
-    if options.command.is_empty() {
-        bail!("no command is given");
-    }
-    process.args.clone_from(&options.command);
-    process.terminal = options.tty;
-    process.env.extend(options.env.iter().cloned());
-    if let Some(variable) = options.env.iter().find(|variable| !variable.contains('=')) {
-        bail!("--env {variable:?}: it must have the form NAME=VALUE");
-    }
-    if let Some(cwd) = &options.cwd {
-        process.cwd.clone_from(cwd);
-    }
-    if let Some(user) = &options.user {
-        process.user = spec_from_flags::parse_user(user)?;
-    }
-    process.user.additional_gids.extend(&options.additional_gids);
-    process.no_new_privileges |= options.no_new_privs;
-    for name in &options.cap {
-        let Some(bit) = capabilities::bit(name) else { bail!("--cap {name}: there is no such capability") };
-        let name = capabilities::names(bit).concat();
-        let sets = process.capabilities.get_or_insert_default();
-        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
-            if !set.contains(&name) {
-                set.push(name.clone());
-            }
-        }
-    }
-    Ok(process)
+    Ok((child, master))
 }
 
 /// Lets the new process go on until its program runs.
-fn admit(channel: &Channel, child: &Process, process: &ProcessConfig, options: &cli::Exec) -> Result<()> {
-    if let Some(score) = process.oom_score_adj {
+fn admit(channel: &Channel, child: &Process, request: &Request<'_>) -> Result<()> {
+    if let Some(score) = request.process.oom_score_adj {
         kernel_settings::set_oom_score_adj(&child.pid.as_raw_pid().to_string(), score)?;
     }
     proceed(channel, child)?;
-    if let Some(file) = &options.pid_file {
+    if let Some(file) = request.pid_file {
         write_whole(file, child.pid.as_raw_pid().to_string().as_bytes())?;
     }
     channel.order(Order::Go)?;

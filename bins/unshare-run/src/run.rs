@@ -94,7 +94,7 @@ pub fn foreground(created: Created, signals: &Signals, forward: Forward) -> Resu
         warn(&format!("{error:#}: ending the container"));
         crate::create::end_child(&created.process);
     }
-    let removed = crate::delete::remove(&created.dir, &created.dir.state()?);
+    let removed = crate::commands::delete::remove(&created.dir, &created.dir.state()?);
     let code = waited?;
     removed?;
     Ok(code)

@@ -1,49 +1,10 @@
-//! `state` and `list`: what is known of containers.
+//! `list`: the containers of a root folder.
 
+use super::state::View;
 use crate::cli::{List, ListFormat};
-use crate::state::{State, StateDir, Status, all};
+use crate::state::all;
 use anyhow::{Context, Result};
-use serde::Serialize;
-use std::path::{Path, PathBuf};
-
-/// A container as the specification wants `state` to print it, and what runc adds.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct View {
-    oci_version: String,
-    id: String,
-    pid: i32,
-    status: Status,
-    bundle: PathBuf,
-    rootfs: PathBuf,
-    created: String,
-    owner: String,
-}
-
-impl View {
-    fn of(dir: &StateDir, state: State) -> View {
-        let status = dir.status(&state);
-        View {
-            oci_version: state.oci_version,
-            id: state.id,
-            // A number that is no longer the container's is none.
-            pid: if status == Status::Stopped { 0 } else { state.pid },
-            status,
-            bundle: state.bundle,
-            rootfs: state.rootfs,
-            created: state.created,
-            owner: dir.owner(),
-        }
-    }
-}
-
-/// `state ID`.
-pub fn state(root: &Path, id: &str) -> Result<String> {
-    let what = || format!("state of {id}");
-    let dir = StateDir::new(root, id).with_context(what)?;
-    let state = dir.state().with_context(what)?;
-    serde_json::to_string_pretty(&View::of(&dir, state)).with_context(what)
-}
+use std::path::Path;
 
 /// `list`. A container whose state cannot be read is passed over: it may be going away at this moment.
 pub fn list(root: &Path, options: &List) -> Result<String> {
@@ -87,6 +48,7 @@ fn table(views: &[View]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Status;
 
     #[test]
     fn the_table_is_runcs() {

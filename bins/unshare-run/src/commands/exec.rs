@@ -1,0 +1,83 @@
+//! `exec`: which process, in which container, and who stays with it.
+
+use super::create::prepare;
+use crate::cli;
+use crate::create::Console;
+use crate::exec::{self, Request};
+use crate::process::capabilities;
+use crate::run::{self, Forward, Signals};
+use crate::state::{Process, StateDir, Status};
+use crate::{bundle, spec_from_flags};
+use anyhow::{Context, Result, bail};
+use layout::oci::runtime::Process as ProcessConfig;
+use std::path::Path;
+
+/// Runs a process in a container; gives its exit code, or 0 when detached.
+pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
+    prepare(options.preserve_fds)?;
+    let id = &options.id;
+    let what = || format!("exec in {id}");
+    let dir = StateDir::new(root, id).with_context(what)?;
+    let state = dir.state().with_context(what)?;
+    let init = match (Process::find(&state), dir.status(&state)) {
+        (Some(init), Status::Created | Status::Running) => init,
+        (_, status) => bail!("exec in {id}: cannot exec in a {} container", status.as_str()),
+    };
+    let process = wanted(options, &dir).with_context(what)?;
+    let console = match (&options.console_socket, process.terminal) {
+        (Some(path), _) => Console::Socket(path.clone()),
+        (None, true) if !options.detach => Console::Ours,
+        (None, _) => Console::None,
+    };
+    // Before the process is there: no signal may end us and leave it.
+    let signals = if options.detach { None } else { Some(Signals::take()?) };
+    let (child, master) = exec::exec(&Request {
+        init: &init,
+        process: &process,
+        folders: &state.cgroup_folders,
+        console,
+        preserve_fds: options.preserve_fds,
+        pid_file: options.pid_file.as_deref(),
+    })?;
+    match signals {
+        Some(signals) => run::wait(&child, master, &signals, Forward::All),
+        None => Ok(0),
+    }
+}
+
+/// The process that is wanted: the container's own, but for what the options say.
+fn wanted(options: &cli::Exec, dir: &StateDir) -> Result<ProcessConfig> {
+    if let Some(file) = &options.process {
+        return bundle::read_process(file);
+    }
+    let config = dir.config()?;
+    let mut process = config.process.context("config.json has no process")?;
+    if options.command.is_empty() {
+        bail!("no command is given");
+    }
+    process.args.clone_from(&options.command);
+    process.terminal = options.tty;
+    process.env.extend(options.env.iter().cloned());
+    if let Some(variable) = options.env.iter().find(|variable| !variable.contains('=')) {
+        bail!("--env {variable:?}: it must have the form NAME=VALUE");
+    }
+    if let Some(cwd) = &options.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if let Some(user) = &options.user {
+        process.user = spec_from_flags::parse_user(user)?;
+    }
+    process.user.additional_gids.extend(&options.additional_gids);
+    process.no_new_privileges |= options.no_new_privs;
+    for name in &options.cap {
+        let Some(bit) = capabilities::bit(name) else { bail!("--cap {name}: there is no such capability") };
+        let name = capabilities::names(bit).concat();
+        let sets = process.capabilities.get_or_insert_default();
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+            if !set.contains(&name) {
+                set.push(name.clone());
+            }
+        }
+    }
+    Ok(process)
+}

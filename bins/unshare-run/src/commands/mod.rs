@@ -1,0 +1,51 @@
+//! The subcommands, one a file: what each has to do before and around the mechanism that it asks for.
+
+mod by_hand;
+mod create;
+pub mod delete;
+mod exec;
+mod kill;
+mod list;
+mod run;
+mod spec;
+mod start;
+mod state;
+
+use crate::cli::{Cli, Command, Hand};
+use anyhow::{Result, bail};
+use layout::exit;
+
+/// Does what the command line says; gives the exit code.
+pub fn dispatch(cli: Cli) -> Result<u8> {
+    let root = match cli.global.root {
+        Some(root) => std::path::absolute(root)?,
+        None => layout::Layout::from_env()?.runtime_root(),
+    };
+    let done = |()| 0;
+    match cli.command {
+        None => by_hand::by_hand(&root, &cli.hand),
+        Some(_) if cli.hand != Hand::default() => {
+            bail!(
+                "read the command line: options by hand go with `-- COMMAND`, or after `spec`, not with other subcommands"
+            )
+        }
+        Some(Command::Create(options)) => create::create(&root, &options).map(done),
+        Some(Command::Start(options)) => start::start(&root, &options.id).map(done),
+        Some(Command::Run(options)) => run::run(&root, &options),
+        Some(Command::State(options)) => state::state(&root, &options.id).map(print),
+        Some(Command::Kill(options)) => kill::kill(&root, &options.id, &options.signal, options.all).map(done),
+        Some(Command::Delete(options)) => delete::delete(&root, &options.id, options.force).map(done),
+        Some(Command::Exec(options)) => exec::exec(&root, &options),
+        Some(Command::List(options)) => list::list(&root, &options).map(print),
+        Some(Command::Spec(hand)) => spec::spec(&hand).map(print),
+    }
+}
+
+/// Prints what a command has to say; an empty list says nothing.
+fn print(text: String) -> u8 {
+    if !text.is_empty() {
+        exit::end_with_the_reader();
+        println!("{text}");
+    }
+    0
+}
