@@ -47,9 +47,11 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::TOOL } else { 0 });
         }
     };
+    let failed = commands::exit_code_of_failure(&cli);
     let result = narrate::set_up(&cli.global).and_then(|()| commands::dispatch(cli));
-    if let Err(error) = &result {
-        narrate::log("error", &format!("{error:#}"));
-    }
-    exit::report("unshare-run", result)
+    let Err(error) = result else { return exit::report("unshare-run", result) };
+    narrate::log("error", &format!("{error:#}"));
+    let code = exit::code_of(&error);
+    let told = exit::coded(if code == exit::TOOL { failed } else { code }, format!("{error:#}"));
+    exit::report("unshare-run", Err(told))
 }

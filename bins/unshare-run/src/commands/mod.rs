@@ -15,6 +15,16 @@ use crate::cli::{Cli, Command, Hand};
 use anyhow::{Result, bail};
 use layout::exit;
 
+/// What the tool exits with when it fails: by hand as all our tools, with a subcommand as runc does.
+pub fn exit_code_of_failure(cli: &Cli) -> u8 {
+    match cli.command {
+        None | Some(Command::Spec(_)) => exit::TOOL,
+        // Here 1 may as well be the program's own.
+        Some(Command::Exec(_)) => 255,
+        Some(_) => 1,
+    }
+}
+
 /// Does what the command line says; gives the exit code.
 pub fn dispatch(cli: Cli) -> Result<u8> {
     let root = match cli.global.root {
