@@ -4,13 +4,14 @@
 //! that `delete --force` can read, and a child that ends by itself.
 
 use crate::cgroup::{self, Entrance, Folders};
+use crate::commands::delete;
 use crate::init::{self, Job};
 use crate::namespaces::{self, Namespaces};
 use crate::narrate::warn;
 use crate::protocol::{Channel, Order, Report};
-use crate::state::{Process, Stat, State, StateDir, write_whole};
+use crate::state::{Process, Stat, State, StateDir, Status, write_whole};
 use crate::sys::Cloned;
-use crate::{clone, exec_fifo, terminal};
+use crate::{clone, exec_fifo, hooks, terminal};
 use anyhow::{Context, Result, bail};
 use layout::exit;
 use layout::oci::runtime::{NamespaceKind, Spec};
@@ -85,16 +86,16 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     let group = cgroup::path_of(request.spec, request.id).context("config.json")?;
     let (console, our_console) = connect_console(&request.console, process.terminal)?;
     let dir = StateDir::claim(request.state_root, request.id)?;
-    let mut undo = Undo { dir: Some(dir.clone()), process: None, cgroup: None };
-
     let namespaces = Namespaces::of(request.spec);
-    let mut state = initial_state(request, rootfs.as_deref(), group, &namespaces);
-    dir.write_state(&state)?;
+    let state = initial_state(request, rootfs.as_deref(), group, &namespaces);
+    let mut undo = Undo { dir: Some(dir.clone()), process: None, group_is_ours: false, state };
+    dir.write_state(&undo.state)?;
     dir.write_config(request.spec)?;
-    let entrance = make_group(&mut state, request.spec, &mut undo)?;
+    let entrance = make_group(request.spec, &mut undo)?;
     let fifo = if request.wait_for_start { Some(exec_fifo::make(&dir.exec_fifo())?) } else { None };
     let job = Job {
         spec: request.spec,
+        id: request.id,
         process,
         namespaces: &namespaces,
         bundle: request.bundle,
@@ -106,41 +107,43 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
         own_session: request.own_session,
     };
     let (channel, child) = spawn(job)?;
-    let child = undo.process.insert(child);
+    let (child, state) = (undo.process.insert(child), &mut undo.state);
     state.pid = child.pid.as_raw_pid();
     state.start_time = Stat::read(Path::new("/proc"), child.pid)?.start_time;
 
     if namespaces.is_new(NamespaceKind::User) {
         namespaces::write_id_maps(child.pid, request.spec)?;
-        proceed(&channel, child)?;
-    } else {
-        await_ready(&channel, child)?;
+        // A child that has failed meanwhile is not there to hear it, but its reason is.
+        let _ = channel.order(Order::Proceed);
     }
+    await_ready(&channel, child, &mut || run_create_hooks(request.spec, state))?;
     let master = our_console.map(terminal::receive_descriptor).transpose()?.flatten();
-    dir.write_state(&state)?;
+    dir.write_state(state)?;
     if let Some(file) = request.pid_file {
         write_whole(file, state.pid.to_string().as_bytes())?;
     }
     channel.order(Order::Go)?;
     if !request.wait_for_start {
         await_execution(&channel)?;
+        state.run_poststart()?;
     }
     let process = undo.process.take().context("the process is gone")?;
     undo.dir = None;
-    undo.cgroup = None;
     Ok(Created { dir, process, master })
 }
 
 /// Makes the cgroup, if there is to be one, and opens it for the process that is yet to be made.
-fn make_group(state: &mut State, spec: &Spec, undo: &mut Undo) -> Result<Entrance> {
-    let Some(path) = &state.cgroup else { return Ok(Entrance::default()) };
-    state.cgroup_folders = cgroup::create(path, spec.linux.as_ref().and_then(|linux| linux.resources.as_ref()))?;
+fn make_group(spec: &Spec, undo: &mut Undo) -> Result<Entrance> {
+    let Some(path) = &undo.state.cgroup else { return Ok(Entrance::default()) };
+    let folders = cgroup::create(path, spec.linux.as_ref().and_then(|linux| linux.resources.as_ref()))?;
     // Only now: a group that could not be made may be one that others are in.
-    undo.cgroup = Some(path.clone());
-    Entrance::open(&state.cgroup_folders)
+    undo.group_is_ours = true;
+    undo.state.cgroup_folders = folders;
+    Entrance::open(&undo.state.cgroup_folders)
 }
 
 fn initial_state(request: &Request<'_>, rootfs: Option<&Path>, cgroup: Option<String>, own: &Namespaces) -> State {
+    let hooks = request.spec.hooks.as_ref();
     State {
         oci_version: request.spec.oci_version.clone(),
         id: request.id.to_owned(),
@@ -152,7 +155,18 @@ fn initial_state(request: &Request<'_>, rootfs: Option<&Path>, cgroup: Option<St
         cgroup,
         cgroup_folders: Folders::default(),
         outlived: !own.is_new(NamespaceKind::Pid),
+        annotations: request.spec.annotations.clone(),
+        poststart: hooks.map(|hooks| hooks.poststart.clone()).unwrap_or_default(),
+        poststop: hooks.map(|hooks| hooks.poststop.clone()).unwrap_or_default(),
     }
+}
+
+/// The hooks of the runtime while the container is made: its root is put together, and the host's files still in reach.
+fn run_create_hooks(spec: &Spec, state: &State) -> Result<()> {
+    let Some(wanted) = &spec.hooks else { return Ok(()) };
+    let (shown, place) = (state.for_hooks(Status::Creating), state.hooks_place());
+    hooks::run("prestart", &wanted.prestart, &shown, place)?;
+    hooks::run("createRuntime", &wanted.create_runtime, &shown, place)
 }
 
 /// Makes the child; it does its [`Job`] and does not come back.
@@ -172,17 +186,21 @@ fn spawn(job: Job<'_>) -> Result<(Channel, Process)> {
 pub fn proceed(channel: &Channel, child: &Process) -> Result<()> {
     // A child that has failed meanwhile is not there to hear it, but its reason is.
     let ordered = channel.order(Order::Proceed);
-    await_ready(channel, child)?;
+    await_ready(channel, child, &mut || Ok(()))?;
     ordered
 }
 
-/// Waits until the child is ready.
-fn await_ready(channel: &Channel, child: &Process) -> Result<()> {
+/// Waits until the child is ready, and runs what is to be run when it is at its hooks.
+fn await_ready(channel: &Channel, child: &Process, run_hooks: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     loop {
         match channel.next_report()? {
             Some(Report::Ready) => return Ok(()),
             Some(Report::Warning(message)) => warn(&message),
             Some(Report::Failed(code, message)) => return Err(exit::coded(code, message)),
+            Some(Report::AtHooks) => {
+                run_hooks()?;
+                channel.order(Order::Proceed)?;
+            }
             Some(Report::Made(_)) => {}
             None => bail!("make the container: its process ended before it was ready{}", how_it_ended(child)),
         }
@@ -212,18 +230,20 @@ fn how_it_ended(child: &Process) -> String {
 struct Undo {
     dir: Option<StateDir>,
     process: Option<Process>,
-    cgroup: Option<String>,
+    group_is_ours: bool,
+    state: State,
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
+        let Some(dir) = self.dir.take() else { return };
         if let Some(process) = self.process.take() {
             end_child(&process);
         }
-        if let Some(Err(error)) = self.cgroup.take().map(|path| cgroup::delete(&path, false)) {
-            warn(&format!("clean up: {error:#}"));
+        if !self.group_is_ours {
+            self.state.cgroup = None;
         }
-        if let Some(Err(error)) = self.dir.take().map(|dir| dir.remove()) {
+        if let Err(error) = delete::remove(&dir, &self.state) {
             warn(&format!("clean up: {error:#}"));
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::cgroup::Entrance;
 use crate::exec_fifo::{self, Waiting};
+use crate::hooks::{self, HookState, Place};
 use crate::mounts::Surroundings;
 use crate::mounts::in_root::Root;
 use crate::mounts::{devices, masked, pivot_root};
@@ -12,11 +13,12 @@ use crate::namespaces::{self, Namespaces};
 use crate::narrate::narrate;
 use crate::process::{Program, become_process};
 use crate::protocol::{Channel, Order, Report};
+use crate::state::Status;
 use crate::terminal::Terminal;
 use crate::{kernel_settings, mounts, sys, terminal};
 use anyhow::{Context, Result};
 use layout::exit;
-use layout::oci::runtime::{Linux, NamespaceKind, Process, Spec};
+use layout::oci::runtime::{Hook, Linux, NamespaceKind, Process, Spec};
 use rustix::fd::OwnedFd;
 use rustix::fs::Mode;
 use rustix::thread::{Gid, Uid};
@@ -27,6 +29,8 @@ use std::path::Path;
 pub struct Job<'a> {
     /// The configuration, which has been validated.
     pub spec: &'a Spec,
+    /// The container's name.
+    pub id: &'a str,
     /// Its process.
     pub process: &'a Process,
     /// Its namespaces.
@@ -63,11 +67,11 @@ pub fn run(mut job: Job<'_>, channel: Channel) -> ! {
     })();
     let error = match prepared {
         Err(error) => error,
-        Ok((program, None)) => program.execute(job.preserve_fds),
+        Ok((program, None)) => become_program(&job, program),
         Ok((program, Some(waiting))) => {
             // The parent is to end now, and `start` will be somebody else.
             drop(channel);
-            start_later(program, waiting, job.preserve_fds)
+            start_later(&job, program, waiting)
         }
     };
     // Without a parent there is nobody to tell.
@@ -75,15 +79,53 @@ pub fn run(mut job: Job<'_>, channel: Channel) -> ! {
     sys::exit_now(exit::code_of(&error));
 }
 
-fn start_later(program: Program, waiting: Waiting, preserve_fds: u32) -> ! {
+fn start_later(job: &Job<'_>, program: Program, waiting: Waiting) -> ! {
     let (error, fifo) = match waiting.wait() {
-        Ok(fifo) => (program.execute(preserve_fds), Some(fifo)),
+        Ok(fifo) => (become_program(job, program), Some(fifo)),
         Err(error) => (error, None),
     };
     if let Some(fifo) = fifo {
         exec_fifo::tell_failure(&fifo, &error);
     }
     sys::exit_now(exit::code_of(&error));
+}
+
+/// The last step, once it has been let go. Returns only to say why not.
+fn become_program(job: &Job<'_>, program: Program) -> anyhow::Error {
+    let hooks = job.spec.hooks.as_ref().map_or(&[][..], |hooks| &hooks.start_container);
+    let env = if hooks.is_empty() { Vec::new() } else { program.environment() };
+    match run_hooks(job, "startContainer", hooks, Status::Created, Place { folder: None, env: Some(&env) }) {
+        Ok(()) => program.execute(job.preserve_fds),
+        Err(error) => error,
+    }
+}
+
+/// The hooks that come when the root is put together and not entered yet: the parent runs those of the runtime, we run our
+/// own, which can use the host's files.
+fn run_create_hooks(job: &Job<'_>, channel: &Channel) -> Result<()> {
+    let Some(hooks) = &job.spec.hooks else { return Ok(()) };
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        channel.report(&Report::AtHooks)?;
+        channel.await_order(Order::Proceed)?;
+    }
+    let ours = rustix::process::umask(Mode::from_raw_mode(0o022));
+    let place = Place { folder: Some(job.bundle), env: None };
+    run_hooks(job, "createContainer", &hooks.create_container, Status::Creating, place)?;
+    rustix::process::umask(ours);
+    Ok(())
+}
+
+/// Runs hooks in the container's namespaces, where our number is another one than outside.
+fn run_hooks(job: &Job<'_>, kind: &str, wanted: &[Hook], status: Status, place: Place<'_>) -> Result<()> {
+    let state = HookState {
+        oci_version: &job.spec.oci_version,
+        id: job.id,
+        status: status.as_str(),
+        pid: rustix::process::getpid().as_raw_pid(),
+        bundle: job.bundle,
+        annotations: &job.spec.annotations,
+    };
+    hooks::run(kind, wanted, &state, place)
 }
 
 fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
@@ -112,7 +154,7 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
         pivot_root::separate_mounts(&linux.rootfs_propagation, job.rootfs)?;
     }
     let terminal = match job.rootfs {
-        Some(rootfs) => set_up_root(job, &linux, rootfs)?,
+        Some(rootfs) => set_up_root(job, &linux, rootfs, channel)?,
         None if job.process.terminal => Some(Terminal::open(&pivot_root::open_host_root()?, job.process.console_size)?),
         None => None,
     };
@@ -125,7 +167,7 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
 }
 
 /// Everything in the mount namespace: afterwards `/` is the container's.
-fn set_up_root(job: &Job<'_>, linux: &Linux, rootfs: &Path) -> Result<Option<Terminal>> {
+fn set_up_root(job: &Job<'_>, linux: &Linux, rootfs: &Path, channel: &Channel) -> Result<Option<Terminal>> {
     let spec = job.spec;
     let root = pivot_root::open_rootfs(rootfs)?;
     let own_cgroup_namespace = job.namespaces.has(NamespaceKind::Cgroup);
@@ -138,6 +180,7 @@ fn set_up_root(job: &Job<'_>, linux: &Linux, rootfs: &Path) -> Result<Option<Ter
     if !spec.mounts.iter().any(binds_dev) {
         devices::make(&root, &linux.devices, job.namespaces.has(NamespaceKind::User))?;
     }
+    run_create_hooks(job, channel)?;
     let terminal = match job.process.terminal {
         true => Some(Terminal::open(&root, job.process.console_size)?),
         false => None,

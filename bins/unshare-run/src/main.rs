@@ -3,7 +3,7 @@
 //! Read in this order: [`spec_from_flags`] makes a configuration of flags and [`bundle`] reads one, [`validate`]
 //! checks it; [`create`] makes the container as its parent ([`clone`], [`namespaces`], [`cgroup`], [`protocol`]), and
 //! [`init`] is the other side: what the new process does with itself ([`mounts`] and all in it, [`terminal`], then
-//! [`process`]). [`exec_fifo`] is the gap between `create` and `start`; [`state`] is what is on disk. [`exec`] joins a
+//! [`process`]). [`exec_fifo`] is the gap between `create` and `start`, [`hooks`] are run around both; [`state`] is what is on disk. [`exec`] joins a
 //! container, [`run`] and [`proxy`] are the foreground. Each subcommand is a file in [`commands`].
 
 #![deny(unsafe_code)]
@@ -16,6 +16,7 @@ mod commands;
 mod create;
 mod exec;
 mod exec_fifo;
+mod hooks;
 mod init;
 mod kernel_settings;
 mod mounts;

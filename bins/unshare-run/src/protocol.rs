@@ -12,6 +12,8 @@
 //!     | ---------------- Proceed ------------> |  (only if there are such)
 //!     |                                        |  cgroup namespace, mounts, pivot_root, ...
 //!     | <--------------- Warning ------------- |  (any number)
+//!     | <--------------- AtHooks ------------- |  (only if there are hooks of the runtime)
+//!     | ---------------- Proceed ------------> |
 //!     | <--------------- Ready --------------- |  everything is done but execve
 //!     | state.json, pid file                   |
 //!     | ---------------- Go -----------------> |  waits at exec.fifo (create) or executes (run)
@@ -33,6 +35,8 @@ pub enum Report {
     Ready,
     /// Something is not quite as asked for.
     Warning(String),
+    /// The root is put together and not entered yet: this is when hooks of the runtime run.
+    AtHooks,
     /// The process in the container is made (`exec`): its number.
     Made(i32),
     /// It failed, and the tool is to exit with this code.
@@ -42,7 +46,7 @@ pub enum Report {
 /// From the parent to the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// What only the parent can do for the child is done: its id maps, or (`exec`) its OOM score.
+    /// What only the parent can do for the child is done: its id maps, hooks, or (`exec`) its OOM score.
     Proceed,
     /// The state is on disk.
     Go,
@@ -65,6 +69,7 @@ impl Channel {
         let mut packet = Vec::new();
         match report {
             Report::Ready => packet.push(b'R'),
+            Report::AtHooks => packet.push(b'H'),
             Report::Warning(text) => {
                 packet.push(b'W');
                 packet.extend_from_slice(text.as_bytes());
@@ -97,6 +102,7 @@ impl Channel {
         Ok(match packet.split_first() {
             None => None,
             Some((b'R', _)) => Some(Report::Ready),
+            Some((b'H', _)) => Some(Report::AtHooks),
             Some((b'W', rest)) => Some(Report::Warning(text(rest))),
             Some((b'M', &[a, b, c, d])) => Some(Report::Made(i32::from_ne_bytes([a, b, c, d]))),
             Some((b'F', [code, rest @ ..])) => Some(Report::Failed(*code, text(rest))),
@@ -155,7 +161,7 @@ mod tests {
     fn messages_arrive_whole_and_the_end_is_seen() {
         let (parent, child) = Channel::pair().unwrap();
         let failed = Report::Failed(127, "exec: \"x\": not found".to_owned());
-        for report in [Report::Warning("w".to_owned()), Report::Ready, Report::Made(7), failed] {
+        for report in [Report::Warning("w".to_owned()), Report::AtHooks, Report::Ready, Report::Made(7), failed] {
             child.report(&report).unwrap();
             assert_eq!(parent.next_report().unwrap(), Some(report));
         }

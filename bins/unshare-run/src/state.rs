@@ -4,11 +4,13 @@
 //! tick. Whoever wants to signal it opens a pidfd first, compares then, and signals by the pidfd.
 
 use crate::cgroup::Folders;
+use crate::hooks::{self, HookState, Place};
 use anyhow::{Context, Result, bail};
-use layout::oci::runtime::Spec;
+use layout::oci::runtime::{Hook, Spec};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -40,6 +42,39 @@ pub struct State {
     /// Whether its first process's end leaves its other processes alive: it has no new pid namespace.
     #[serde(default)]
     pub outlived: bool,
+    /// Notes of the configuration.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Hooks that are yet to be run: when the program has been started, and when the container has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststart: Vec<Hook>,
+    /// See `poststart`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststop: Vec<Hook>,
+}
+
+impl State {
+    /// The state as hooks get it. A container that has ended has no process.
+    pub fn for_hooks(&self, status: Status) -> HookState<'_> {
+        HookState {
+            oci_version: &self.oci_version,
+            id: &self.id,
+            status: status.as_str(),
+            pid: if status == Status::Stopped { 0 } else { self.pid },
+            bundle: &self.bundle,
+            annotations: &self.annotations,
+        }
+    }
+
+    /// Where hooks of the runtime run: in the bundle.
+    pub fn hooks_place(&self) -> Place<'_> {
+        Place { folder: Some(&self.bundle), env: None }
+    }
+
+    /// Runs the hooks that follow the start of the program.
+    pub fn run_poststart(&self) -> Result<()> {
+        hooks::run("poststart", &self.poststart, &self.for_hooks(Status::Running), self.hooks_place())
+    }
 }
 
 /// Where a container is in its life, in the specification's words.
@@ -298,6 +333,9 @@ mod tests {
             cgroup: None,
             cgroup_folders: Folders::default(),
             outlived: false,
+            annotations: BTreeMap::new(),
+            poststart: Vec::new(),
+            poststop: Vec::new(),
         };
         assert!(Process::find(&state).is_some());
         assert!(Process::find(&State { start_time: start_time + 1, ..state.clone() }).is_none());

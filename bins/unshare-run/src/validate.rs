@@ -15,8 +15,8 @@ pub fn validate(spec: &Spec) -> Result<()> {
     if !spec.oci_version.starts_with("1.") {
         bail!("ociVersion {:?}: only versions 1.x are known", spec.oci_version);
     }
-    if spec.hooks.as_ref().is_some_and(|hooks| *hooks != Hooks::default()) {
-        bail!("hooks are not supported");
+    if let Some(hooks) = &spec.hooks {
+        validate_hooks(hooks)?;
     }
     let process = spec.process.as_ref().context("process: the configuration has none")?;
     validate_process(process)?;
@@ -55,6 +55,26 @@ fn refuse_unsupported(process: &Process, linux: &Linux) -> Result<()> {
         Some((key, _)) => bail!("{key} is not supported"),
         None => Ok(()),
     }
+}
+
+fn validate_hooks(hooks: &Hooks) -> Result<()> {
+    let kinds = [
+        ("prestart", &hooks.prestart),
+        ("createRuntime", &hooks.create_runtime),
+        ("createContainer", &hooks.create_container),
+        ("startContainer", &hooks.start_container),
+        ("poststart", &hooks.poststart),
+        ("poststop", &hooks.poststop),
+    ];
+    for (kind, hook) in kinds.iter().flat_map(|(kind, hooks)| hooks.iter().map(move |hook| (kind, hook))) {
+        if !hook.path.is_absolute() {
+            bail!("hooks.{kind} {:?}: path must be absolute", hook.path.display());
+        }
+        if hook.timeout.is_some_and(|seconds| seconds <= 0) {
+            bail!("hooks.{kind} {}: timeout must be above 0", hook.path.display());
+        }
+    }
+    refuse_extra("hooks", &hooks.extra)
 }
 
 fn validate_process(process: &Process) -> Result<()> {
@@ -187,7 +207,7 @@ mod tests {
     fn what_is_not_supported_is_refused_by_name() {
         type Change = fn(&mut Value);
         let cases: [(&str, Change); 16] = [
-            ("hooks", |spec| spec["hooks"] = json!({"poststop": [{"path": "/bin/x"}]})),
+            ("hooks.poststop", |spec| spec["hooks"] = json!({"poststop": [{"path": "bin/x"}]})),
             ("seccomp", |spec| spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO"})),
             ("apparmorProfile", |spec| spec["process"]["apparmorProfile"] = json!("docker-default")),
             ("intelRdt", |spec| spec["linux"]["intelRdt"] = json!({"closID": "x"})),

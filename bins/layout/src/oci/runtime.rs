@@ -125,9 +125,9 @@ pub struct Hook {
     /// Its arguments, the first of which is its name; as in execve(2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// `NAME=VALUE`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<String>,
+    /// `NAME=VALUE`; without this key the environment of whoever runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
     /// Seconds after which it is ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,

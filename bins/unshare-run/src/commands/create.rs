@@ -14,8 +14,11 @@ pub fn prepare(preserve_fds: u32) -> Result<()> {
     if let Some(missing) = (3..3 + preserve_fds).find(|fd| !sys::is_open(*fd as i32)) {
         bail!("--preserve-fds {preserve_fds}: descriptor {missing} is not open");
     }
-    sys::close_on_exec_from(3 + preserve_fds).context("mark the caller's files")?;
-    self_exe::protect()
+    let mark = |first| sys::close_on_exec_from(first).context("mark the caller's files");
+    mark(3 + preserve_fds)?;
+    self_exe::protect()?;
+    // What the container is to keep is not for other programs that we run, hooks say.
+    mark(3)
 }
 
 /// `create`.

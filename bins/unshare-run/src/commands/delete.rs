@@ -1,7 +1,7 @@
 //! `delete`: end what is still there of a container, and remove what is on disk of it.
 
-use crate::cgroup;
 use crate::state::{Process, State, StateDir, Status};
+use crate::{cgroup, hooks};
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -33,11 +33,12 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 }
 
 /// Removes what is left of a container whose first process has ended. The state goes last: while it is there, this can be
-/// done again.
+/// done again, hooks included, by whoever finds that we were killed; and so long nobody else can have the name.
 pub fn remove(dir: &StateDir, state: &State) -> Result<()> {
     if let Some(path) = &state.cgroup {
         cgroup::delete(path, state.outlived)?;
     }
+    hooks::run_poststop(&state.poststop, &state.for_hooks(Status::Stopped), state.hooks_place());
     dir.remove()
 }
 

@@ -67,9 +67,14 @@ pub fn become_process(process: &Process, warn: &mut dyn FnMut(String)) -> Result
 }
 
 impl Program {
+    /// The environment that it will have.
+    pub fn environment(&self) -> Vec<String> {
+        self.env.iter().map(|variable| variable.to_string_lossy().into_owned()).collect()
+    }
+
     /// Executes it; it keeps standard input, output, error and the next `preserve` descriptors. Returns only to say why not.
     pub fn execute(self, preserve: u32) -> anyhow::Error {
-        if let Err(error) = sys::close_on_exec_from(3 + preserve) {
+        if let Err(error) = sys::close_on_exec_from(3).and_then(|()| sys::keep_on_exec(3..3 + preserve as i32)) {
             return anyhow::Error::new(error).context("close all other files");
         }
         narrate!("from here on it is the program", "execve({}, {:?})", self.path.display(), self.args);

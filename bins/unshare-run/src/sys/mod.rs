@@ -68,6 +68,15 @@ pub fn close_on_exec_from(first: u32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })
 }
 
+/// Takes the mark off again: these descriptors are there when a program is executed: fcntl(2) F_SETFD.
+pub fn keep_on_exec(fds: std::ops::Range<RawFd>) -> Result<()> {
+    for fd in fds {
+        // SAFETY: F_SETFD changes one flag of a descriptor, which nobody's ownership depends on; EBADF where none is open.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }.into())?;
+    }
+    Ok(())
+}
+
 /// Whether a descriptor number is open: fcntl(2) F_GETFD.
 pub fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD reads one flag and fails with EBADF where nothing is open.
