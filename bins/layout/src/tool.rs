@@ -49,7 +49,7 @@ impl Tool {
     }
 
     /// Where the program is: its own variable, else `$CTR_BIN_DIR`, else the folder of the running
-    /// executable, else `PATH`.
+    /// executable ([`own_program`]), else `PATH`.
     pub fn find(self) -> Result<PathBuf> {
         if let Some(program) = std::env::var_os(self.variable()).filter(|v| !v.is_empty()) {
             return search_path(&program).with_context(|| {
@@ -63,7 +63,7 @@ impl Tool {
             }
             return std::path::absolute(&program).with_context(|| format!("resolve {}", program.display()));
         }
-        if let Ok(own) = std::env::current_exe() {
+        if let Ok(own) = own_program() {
             let sibling = own.with_file_name(self.name());
             if is_program(&sibling) {
                 return Ok(sibling);
@@ -75,6 +75,18 @@ impl Tool {
                 self.name()
             )
         })
+    }
+}
+
+/// The variable that tells a program where its file is, when it does not run from there: `unshare-run` executes itself
+/// from a mount that is in no folder.
+pub const PROGRAM_VARIABLE: &str = "CTR_PROGRAM";
+
+/// The running program's file.
+pub fn own_program() -> std::io::Result<PathBuf> {
+    match std::env::var_os(PROGRAM_VARIABLE).filter(|path| !path.is_empty()) {
+        Some(path) => Ok(path.into()),
+        None => std::env::current_exe(),
     }
 }
 

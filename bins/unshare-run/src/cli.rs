@@ -3,6 +3,10 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+#[path = "cli/hand.rs"]
+mod hand;
+pub use hand::*;
+
 #[path = "cli/options.rs"]
 mod options;
 pub use options::*;
@@ -10,16 +14,20 @@ pub use options::*;
 const EXAMPLES: &str = "\
 Examples:
   A host name of one's own, and nothing else changed:
-    unshare-run --uts --hostname box -- sh -c hostname
+    unshare-run --uts --hostname box -- hostname
 
   A container by hand, each step told with its system call:
     unshare-run --verbose --pid --mount --uts --ipc --net --rootfs ./rootfs --hostname box -- sh
 
-  The same without root (you are root inside, yourself outside):
-    unshare-run --user --map-root-user --pid --mount --rootfs ./rootfs -- id
+  The same without being root (you are root inside, yourself outside):
+    unshare-run --map-root-user --pid --mount --rootfs ./rootfs -- id
 
-  What runc does with an OCI bundle:
-    unshare-run run --bundle ./bundle web";
+  Root that may do nothing but change owners:
+    unshare-run --cap-drop all --cap-add chown -- grep Cap /proc/self/status
+
+  The configuration that flags stand for, and a container from it:
+    unshare-run spec --pid --mount --rootfs ./rootfs -- echo hello > ./config.json
+    unshare-run run --bundle . hello";
 
 /// Start a process that sees another machine.
 ///
@@ -70,68 +78,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// A container by hand: flags that become an OCI configuration (`unshare-run spec` prints it).
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct Hand {
-    /// New process numbers: the command is process 1 and sees only its children
-    #[arg(long)]
-    pub pid: bool,
-    /// A mount table of its own
-    #[arg(long)]
-    pub mount: bool,
-    /// A host name of its own
-    #[arg(long)]
-    pub uts: bool,
-    /// System V IPC and POSIX message queues of its own
-    #[arg(long)]
-    pub ipc: bool,
-    /// Network devices, addresses, routes and ports of its own: only a loopback device, which is up
-    #[arg(long)]
-    pub net: bool,
-    /// Sees its own cgroup as the root of the cgroup tree
-    #[arg(long)]
-    pub cgroup: bool,
-    /// User ids of its own (needs --map-root-user)
-    #[arg(long, requires = "map_root_user")]
-    pub user: bool,
-    /// Root inside is you outside
-    #[arg(long, requires = "user")]
-    pub map_root_user: bool,
-    /// Folder that becomes `/`, with docker's default mounts, devices and capabilities [default: the host's root, as it is]
-    #[arg(long, value_name = "DIR")]
-    pub rootfs: Option<PathBuf>,
-    /// Host name (needs --uts)
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-    /// Set an environment variable; with --rootfs the environment starts empty but for PATH
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
-    /// Folder to start in [default: / with --rootfs, else the current one]
-    #[arg(long, value_name = "DIR")]
-    pub workdir: Option<PathBuf>,
-    /// Run as this user and group, in numbers
-    #[arg(long = "user-id", short = 'u', value_name = "UID[:GID]")]
-    pub user_id: Option<String>,
-    /// Give it a terminal of its own
-    #[arg(long, short = 't')]
-    pub tty: bool,
-    /// The root cannot be written to (needs --rootfs)
-    #[arg(long, requires = "rootfs")]
-    pub read_only: bool,
-    /// Memory limit: 64m, 1.5g
-    #[arg(long, short = 'm', value_name = "BYTES")]
-    pub memory: Option<String>,
-    /// Processors it may use: 0.5, 2
-    #[arg(long, value_name = "NUMBER")]
-    pub cpus: Option<f64>,
-    /// How many tasks it may have
-    #[arg(long, value_name = "NUMBER")]
-    pub pids_limit: Option<i64>,
-    /// Command and arguments, after `--`
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
-
 /// The OCI runtime command line, as runc's.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -156,6 +102,16 @@ pub enum Command {
     Exec(Exec),
     /// List the containers
     List(List),
+    /// Be process 1 for a program: start it, pass signals on to it, reap whoever has lost his parent, end as it ends
+    ///
+    /// A pid namespace ends with its process 1, and signals that this one has not asked for do not reach it. Most
+    /// programs know nothing of that. In a container this program can stand at /sbin/docker-init, as docker's does.
+    #[command(after_help = "Example:\n  unshare-run --pid -- unshare-run init -- sleep 100")]
+    Init {
+        /// Program and arguments, after `--`
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Print the OCI configuration that the flags by hand stand for (without flags: docker's defaults)
     #[command(
         after_help = "Examples:\n  unshare-run spec > config.json\n  unshare-run spec --pid --mount --rootfs ./rootfs -- sh"
@@ -183,6 +139,8 @@ mod tests {
             "unshare-run exec -t -d -u 1:2 --cwd /x -e A=b -e C=d web ls -l --root",
             "unshare-run run --detach --bundle /b web",
             "unshare-run --pid --mount --rootfs /r -m 4m -- sh -c true",
+            "unshare-run --net=/run/netns/x --pid --boottime -5 --memory-swap -1 -m 1g -- sh",
+            "unshare-run init -- sleep 1",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

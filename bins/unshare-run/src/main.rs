@@ -1,14 +1,16 @@
 //! Namespaces, pivot_root, capabilities: start a process that sees another machine (an OCI runtime).
 //!
-//! Read in this order: [`spec_from_flags`] makes a configuration of flags and [`bundle`] reads one, [`validate`]
+//! Read in this order: [`by_hand`] makes a configuration of flags and [`bundle`] reads one, [`validate`]
 //! checks it; [`create`] makes the container as its parent ([`clone`], [`namespaces`], [`cgroup`], [`protocol`]), and
 //! [`init`] is the other side: what the new process does with itself ([`mounts`] and all in it, [`terminal`], then
-//! [`process`]). [`exec_fifo`] is the gap between `create` and `start`, [`hooks`] are run around both; [`state`] is what is on disk. [`exec`] joins a
-//! container, [`run`] and [`proxy`] are the foreground. Each subcommand is a file in [`commands`].
+//! [`process`]). [`exec_fifo`] is the gap between `create` and `start`, [`hooks`] are run around both; [`state`] is what
+//! is on disk. [`exec`] joins a container, [`run`] and [`proxy`] are the foreground, and [`reaper`] is an init to run in
+//! it. Each subcommand is a file in [`commands`].
 
 #![deny(unsafe_code)]
 
 mod bundle;
+mod by_hand;
 mod cgroup;
 mod cli;
 mod clone;
@@ -25,10 +27,10 @@ mod narrate;
 mod process;
 mod protocol;
 mod proxy;
+mod reaper;
 mod run;
 mod seccomp;
 mod self_exe;
-mod spec_from_flags;
 mod state;
 #[allow(unsafe_code)]
 mod sys;

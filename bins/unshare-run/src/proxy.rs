@@ -109,10 +109,10 @@ pub fn show(master: &OwnedFd, process: &Process, signals: &Signals, forward: For
         let (ended_now, key, room) = (ready(process_at), ready(stdin_at), ready(stdout_at));
         let at_master = fds[1].revents();
         for signal in signals.pending()? {
-            if signal == libc::SIGWINCH {
+            if signal.number == libc::SIGWINCH {
                 copy_size(master);
             }
-            forward.signal(signal, process)?;
+            forward.signal(signal.number, process)?;
         }
         if output.wants_input() && at_master.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
             output.fill(master)?;

@@ -34,13 +34,22 @@ impl Signals {
     }
 
     /// The signals that have come.
-    pub fn pending(&self) -> Result<Vec<i32>> {
+    pub fn pending(&self) -> Result<Vec<Pending>> {
         let mut found = Vec::new();
         while let Some(info) = self.0.read_signal().context("read the signalfd")? {
-            found.push(info.ssi_signo as i32);
+            found.push(Pending { number: info.ssi_signo as i32, from_kernel: info.ssi_code > 0 });
         }
         Ok(found)
     }
+}
+
+/// A signal that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// Which.
+    pub number: i32,
+    /// Whether the kernel sent it, as it does for the terminal's keys, and not a process (sigaction(2), si_code).
+    pub from_kernel: bool,
 }
 
 impl AsFd for Signals {
@@ -114,7 +123,7 @@ pub fn wait(process: &Process, master: Option<OwnedFd>, signals: &Signals, forwa
         };
         let ended = !fds[0].revents().is_empty();
         for signal in signals.pending()? {
-            forward.signal(signal, process)?;
+            forward.signal(signal.number, process)?;
         }
         if ended {
             return reap(process);

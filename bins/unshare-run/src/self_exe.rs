@@ -10,12 +10,12 @@ use crate::mounts::options::Bind;
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
 use anyhow::{Context, Result};
-use layout::tool::Tool;
+use layout::tool::PROGRAM_VARIABLE;
 use nix::fcntl::AtFlags;
 use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, SealFlags, StatVfsMountFlags};
 use rustix::mount::MountAttrFlags;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -84,13 +84,16 @@ fn execute(program: &OwnedFd) -> Result<()> {
         args.push(CString::new(arg.into_vec())?);
     }
     let mut env = Vec::new();
-    for (name, value) in std::env::vars_os().filter(|(name, _)| *name != *Tool::Cgset.variable()) {
+    let mut add = |name: OsString, value: OsString| -> Result<()> {
         env.push(CString::new([name.into_vec(), value.into_vec()].join(&b'='))?);
+        Ok(())
+    };
+    for (name, value) in std::env::vars_os().filter(|(name, _)| name != PROGRAM_VARIABLE) {
+        add(name, value)?;
     }
-    // A program that is nowhere has no folder to look for its siblings in, so the sibling is found now.
-    if let Ok(cgset) = Tool::Cgset.find() {
-        env.push(CString::new([Tool::Cgset.variable().into_bytes(), cgset.into_os_string().into_vec()].join(&b'='))?);
-    }
+    // A program that is nowhere has no folder to look for its siblings in, so it is told where it came from.
+    let own = std::env::current_exe().context("ask for our own program")?;
+    add(PROGRAM_VARIABLE.into(), own.into_os_string())?;
     nix::unistd::execveat(program, c"", &args, &env, AtFlags::AT_EMPTY_PATH).context("execute /proc/self/exe anew")?;
     Ok(())
 }

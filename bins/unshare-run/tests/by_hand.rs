@@ -71,7 +71,7 @@ fn the_exit_code_is_the_commands_and_ours_are_125_and_up() {
         ("--hostname x -- true", 125),
         ("--no-such-flag", 125),
         ("--uts", 125),
-        ("--user -- true", 125),
+        ("--userns -- true", 125),
         ("--version", 0),
     ] {
         assert_eq!(by_hand(line).code, code, "{line}");
@@ -124,7 +124,6 @@ fn a_plain_user_is_root_in_a_user_namespace_of_his_own() {
     let script =
         "id -u; echo $$; hostname; touch /made && stat -c %u /made; cat /proc/self/uid_map; mount | grep -c ^proc";
     let said = as_user(&[
-        "--user",
         "--map-root-user",
         "--pid",
         "--mount",

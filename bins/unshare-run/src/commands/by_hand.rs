@@ -1,10 +1,10 @@
 //! By hand: `unshare-run --pid ... -- COMMAND`.
 
 use super::create::prepare;
+use crate::by_hand::{Caller, spec};
 use crate::cli::Hand;
 use crate::create::{self, Console, Request};
 use crate::run::{self, Forward, Signals};
-use crate::spec_from_flags;
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub fn by_hand(root: &Path, hand: &Hand) -> Result<u8> {
         bail!("read the command line: give a command after `--`, or a subcommand (see --help)");
     }
     prepare(0)?;
-    let spec = spec_from_flags::spec(hand, &spec_from_flags::Caller::this()?)?;
+    let spec = spec(hand, &Caller::this()?)?;
     let signals = Signals::take()?;
     let created = create::create(&Request {
         state_root: root,
@@ -22,11 +22,11 @@ pub fn by_hand(root: &Path, hand: &Hand) -> Result<u8> {
         spec: &spec,
         bundle: Path::new("/"),
         pid_file: None,
-        console: if hand.tty { Console::Ours } else { Console::None },
+        console: if hand.process.tty { Console::Ours } else { Console::None },
         preserve_fds: 0,
         wait_for_start: false,
         // Without a terminal of its own it shares ours, job control included, as with unshare(1).
-        own_session: hand.tty,
+        own_session: hand.process.tty,
     })?;
-    run::foreground(created, &signals, if hand.tty { Forward::All } else { Forward::NotKeyboard })
+    run::foreground(created, &signals, if hand.process.tty { Forward::All } else { Forward::NotKeyboard })
 }

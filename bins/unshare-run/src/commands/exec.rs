@@ -7,7 +7,7 @@ use crate::exec::{self, Request};
 use crate::process::capabilities;
 use crate::run::{self, Forward, Signals};
 use crate::state::{Process, StateDir, Status};
-use crate::{bundle, spec_from_flags};
+use crate::{bundle, by_hand};
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::Process as ProcessConfig;
 use std::path::Path;
@@ -65,7 +65,7 @@ fn wanted(options: &cli::Exec, dir: &StateDir) -> Result<ProcessConfig> {
         process.cwd.clone_from(cwd);
     }
     if let Some(user) = &options.user {
-        process.user = spec_from_flags::parse_user(user)?;
+        process.user = by_hand::parse_user(user)?;
     }
     process.user.additional_gids.extend(&options.additional_gids);
     process.no_new_privileges |= options.no_new_privs;

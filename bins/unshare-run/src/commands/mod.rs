@@ -47,6 +47,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Delete(options)) => delete::delete(&root, &options.id, options.force).map(done),
         Some(Command::Exec(options)) => exec::exec(&root, &options),
         Some(Command::List(options)) => list::list(&root, &options).map(print),
+        Some(Command::Init { command }) => crate::reaper::run(&command),
         Some(Command::Spec(hand)) => spec::spec(&hand).map(print),
     }
 }

@@ -1,7 +1,7 @@
 //! `spec`: a configuration to start from.
 
+use crate::by_hand;
 use crate::cli::Hand;
-use crate::spec_from_flags;
 use anyhow::{Context, Result};
 use layout::oci::defaults;
 
@@ -9,10 +9,12 @@ use layout::oci::defaults;
 pub fn spec(hand: &Hand) -> Result<String> {
     let mut spec = match *hand == (Hand { command: hand.command.clone(), ..Hand::default() }) {
         true => defaults::spec(),
-        false => spec_from_flags::spec(hand, &spec_from_flags::Caller::this()?)?,
+        false => by_hand::spec(hand, &by_hand::Caller::this()?)?,
     };
     if let Some(process) = &mut spec.process {
-        process.args.clone_from(&hand.command);
+        if process.args.is_empty() {
+            process.args.clone_from(&hand.command);
+        }
         if process.args.is_empty() {
             process.args.push("sh".to_owned());
         }

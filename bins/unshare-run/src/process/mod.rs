@@ -5,7 +5,7 @@
 
 pub mod capabilities;
 mod environment;
-mod find_program;
+pub mod find_program;
 mod folder;
 mod limits;
 mod user;

@@ -15,6 +15,8 @@ pub fn set_user(user: &ProcessUser) -> Result<()> {
     match rustix::thread::set_thread_groups(&groups) {
         // In a user namespace made without privilege nobody may change his groups.
         Err(Errno::PERM) if groups.is_empty() && setgroups_denied() => {}
+        // Nor may a plain user anywhere; but those that he has, he has.
+        Err(Errno::PERM) if rustix::process::getgroups().is_ok_and(|ours| ours == groups) => {}
         other => other.with_context(|| format!("set the groups {:?}", user.additional_gids))?,
     }
     let gid = Gid::from_raw(user.gid);
