@@ -1,8 +1,12 @@
 //! The command line: words into types, and the help that teaches. No work is done here.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+#[path = "cli/limits.rs"]
+mod limits;
+
+pub use limits::{Cpus, DeviceFilter, DeviceRule, LimitArgs};
+
+use clap::{Parser, Subcommand};
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 /// Control groups: how much of the machine a process may use.
 ///
@@ -30,6 +34,38 @@ Examples:
 NAME is the path of the group from the top of the tree: `demo`, or `/ctr/ID` for a container.
 Read on: cgroups(7).";
 
+const STATS_JSON: &str = "\
+JSON, an object with these keys (times in nanoseconds, sizes in bytes):
+  Name, Version      the group; v1, v2 or hybrid
+  Cpu                UsageNs UserNs SystemNs PerCpuNs(v1) Periods ThrottledPeriods ThrottledNs Bursts BurstNs Pressure
+  Cpuset             Cpus Mems (those that hold)
+  Memory             Usage InactiveFile Cache Peak Limit Failures Swap SwapPeak SwapLimit SwapFailures OomEvents(v2)
+                     OomKills Kernel KernelTcp Pressure Detail; Swap is swap alone, SwapLimit as well
+                     MemorySwap: Usage Peak Limit Failures, of both together (v1)
+                     Detail: all of memory.stat, as the kernel names it
+  Pids               Current Limit Peak Failures
+  Io                 ReadBytes WriteBytes Reads Writes Devices Pressure
+                     Devices: [{Device: \"8:0\", ReadBytes WriteBytes DiscardBytes Reads Writes Discards}, ...]
+  Hugetlb            {\"2MB\": {Usage Limit Peak Failures}, ...}
+  Rdma               {\"mlx5_0\": {HcaHandles HcaObjects}, ...}
+  Frozen             true or false
+Pressure (where the kernel has PSI) is {Some: {Avg10 Avg60 Avg300 TotalNs}, Full: {...}}: the share of time, in per
+cent, in which some or all of its tasks had to wait. A limit that is missing is none.";
+
+const EVENTS: &str = "\
+Events:
+  oom             no memory was left to give
+  oom_kill        a process was killed for want of memory
+  low high max    memory went past memory.low, memory.high, memory.max, and was taken back (v2)
+  pids_max        a fork failed at the limit of tasks
+  frozen thawed   by `cgset freeze` and `cgset thaw`
+  empty removed   the end
+
+Example:
+  cgset create demo --memory 20m
+  cgset events demo &
+  cgset exec demo -- python3 -c 'x = bytearray(100 << 20)'";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -45,8 +81,10 @@ pub enum Command {
 Examples:
   cgset create demo --memory 64m --cpus 0.5 --pids 20
   cgset create /ctr/ID --resources limits.json --pid 4711
+  cgset create lab --memory 1g --delegate 1000      user 1000 may make groups inside, and share that gigabyte out
 
-limits.json is `linux.resources` of an OCI config.json.")]
+limits.json is `linux.resources` of an OCI config.json. What no cgroup of this machine has (real-time limits on v2,
+...) is passed over with a note; what fails is an error, and then nothing is left of the group.")]
     Create {
         /// The group
         name: String,
@@ -56,6 +94,18 @@ limits.json is `linux.resources` of an OCI config.json.")]
         /// A process to put in; may be given several times
         #[arg(long = "pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
         pids: Vec<i32>,
+        /// Let this user (and group) have it: make groups inside it, and move processes between them
+        ///
+        /// The folder and the files that the kernel names for this (/sys/kernel/cgroup/delegate) become the user's; those
+        /// of the limits stay yours, so that what you give is shared out, and not exceeded.
+        #[arg(long, value_name = "UID[:GID]", value_parser = parse_owner)]
+        delegate: Option<(u32, Option<u32>)>,
+        /// On v2: move processes out of the way that are in a group above, into a group `init` inside that one
+        ///
+        /// A v2 group either holds processes or has groups inside it that are given controllers. This is what a
+        /// container engine inside a container needs, where the top of the tree holds the shell that you type in.
+        #[arg(long)]
+        make_room: bool,
         /// Print the group's folders as JSON
         #[arg(long)]
         json: bool,
@@ -105,11 +155,36 @@ Examples:
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// List the processes of a group and of the groups inside it
+    #[command(visible_alias = "ps")]
+    Processes {
+        /// The group
+        name: String,
+        /// Print JSON: `[4711, 4712]`
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what a group uses
+    ///
+    /// What the kernel does not count for this group is missing, or `-`.
+    #[command(after_help = STATS_JSON)]
     Stats {
         /// The group
         name: String,
         /// Print JSON: nanoseconds and bytes
+        #[arg(long)]
+        json: bool,
+    },
+    /// Wait, and print what happens to a group: out of memory, full, frozen, empty
+    ///
+    /// A line an event, until the last process of the group has ended or the group is removed. An empty group is waited
+    /// for: begin to watch, then start the program. Many at once may become one line; the number is the
+    /// kernel's count since the group was made.
+    #[command(after_help = EVENTS)]
+    Events {
+        /// The group
+        name: String,
+        /// Print JSON, an object a line: `{"Event":"oom_kill","Count":1}`
         #[arg(long)]
         json: bool,
     },
@@ -149,105 +224,38 @@ Examples:
         #[arg(short, long)]
         parents: bool,
     },
-    /// Print the folders of a group and the files that hold its limits
+    /// Print the folders of a group, and the files that hold its limits with what they hold
+    ///
+    /// Only the files with another value than a new group has: those that were written, by whomever.
     #[command(after_help = "\
 Examples:
   cgset where demo
-  ls $(cgset where --folders demo)")]
+  ls $(cgset where --folders demo)
+  cat $(cgset where --file memory.max demo)   (memory.limit_in_bytes on v1: either name does)")]
     Where {
         /// The group
         name: String,
         /// Print only the folders
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["all", "file"])]
         folders: bool,
-        /// Print the folders as JSON
-        #[arg(long, conflicts_with = "folders")]
+        /// Print all files that hold limits
+        #[arg(long)]
+        all: bool,
+        /// Print only the path of this file, by its name on v1 or on v2
+        #[arg(long, value_name = "FILE", conflicts_with = "all")]
+        file: Option<String>,
+        /// Print JSON
+        #[arg(long, conflicts_with_all = ["folders", "file"])]
         json: bool,
     },
 }
 
-/// The limits that a group can be given.
-#[derive(Debug, Args)]
-pub struct LimitArgs {
-    /// Memory limit: bytes, or with b, k, m, g (64m); `max` is no limit
-    #[arg(short, long, value_name = "BYTES", value_parser = parse_memory)]
-    pub memory: Option<i64>,
-    /// Memory and swap together; as docker, twice the memory limit unless given
-    #[arg(long, value_name = "BYTES", value_parser = parse_memory)]
-    pub memory_swap: Option<i64>,
-    /// Processors' worth of time: 0.5 is half of one; `max` is no limit
-    #[arg(long, value_name = "N", value_parser = parse_cpus)]
-    pub cpus: Option<Cpus>,
-    /// Share of the processors when they are short: 1024 is the usual, 512 half as much
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=262_144))]
-    pub cpu_shares: Option<u64>,
-    /// Which processors: 0-2,4
-    #[arg(long, value_name = "LIST")]
-    pub cpuset_cpus: Option<String>,
-    /// How many tasks (processes and threads); `max` is no limit
-    #[arg(long = "pids", visible_alias = "pids-limit", value_name = "N", value_parser = parse_pids)]
-    pub pids_limit: Option<i64>,
-    /// A file with `linux.resources` of an OCI config.json, `-` for standard input; the flags override it
-    #[arg(long, value_name = "FILE")]
-    pub resources: Option<PathBuf>,
-    /// What enforces the device list
-    #[arg(long, value_enum, default_value_t = DeviceFilter::Auto)]
-    pub devices_by: DeviceFilter,
-}
-
-/// What enforces the device list of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceFilter {
-    /// The v1 devices controller where it is mounted, else eBPF
-    Auto,
-    /// The v1 devices controller: devices.deny and devices.allow
-    V1,
-    /// An eBPF program attached to the group in the v2 tree (works on hybrid machines too)
-    Bpf,
-}
-
-/// A share of processor time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cpus {
-    /// No limit.
-    Max,
-    /// Microseconds of processor time in each tenth of a second.
-    Quota(i64),
-}
-
-/// Reads `64m` or `max`; -1 is no limit.
-fn parse_memory(text: &str) -> Result<i64, String> {
-    if text == "max" || text == "-1" {
-        return Ok(-1);
-    }
-    let bytes = layout::units::parse_bytes(text).map_err(|error| format!("{error:#}"))?;
-    match i64::try_from(bytes) {
-        Ok(0) => Err("nothing runs in no memory; `max` is no limit".to_owned()),
-        Ok(bytes) => Ok(bytes),
-        Err(_) => Err("more bytes than the kernel can count".to_owned()),
-    }
-}
-
-/// Reads `0.5` or `max`. The kernel takes quotas of a millisecond and more.
-fn parse_cpus(text: &str) -> Result<Cpus, String> {
-    if text == "max" {
-        return Ok(Cpus::Max);
-    }
-    let cpus: f64 = text.parse().map_err(|_| "not a number such as 0.5 or 2, nor `max`".to_owned())?;
-    if !(0.01..=1_000_000.0).contains(&cpus) {
-        return Err("must be 0.01 or more; `max` is no limit".to_owned());
-    }
-    Ok(Cpus::Quota((cpus * 100_000.0).round() as i64))
-}
-
-/// Reads `20` or `max`; -1 is no limit.
-fn parse_pids(text: &str) -> Result<i64, String> {
-    match text {
-        "max" | "-1" => Ok(-1),
-        _ => match text.parse() {
-            Ok(count) if count > 0 => Ok(count),
-            _ => Err("not a count of 1 or more, nor `max`".to_owned()),
-        },
+/// Reads `1000` or `1000:100`.
+fn parse_owner(text: &str) -> Result<(u32, Option<u32>), String> {
+    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text:?} is no number of a user or group"));
+    match text.split_once(':') {
+        Some((user, group)) => Ok((number(user)?, Some(number(group)?))),
+        None => Ok((number(text)?, None)),
     }
 }
 
@@ -262,24 +270,32 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_as_people_write_them() {
-        assert_eq!(parse_memory("64m"), Ok(64 << 20));
-        assert_eq!(parse_memory("max"), Ok(-1));
-        assert!(parse_memory("0").is_err());
-        assert_eq!(parse_cpus("0.5"), Ok(Cpus::Quota(50_000)));
-        assert_eq!(parse_cpus("max"), Ok(Cpus::Max));
-        for bad in ["0", "-1", "x", "NaN", "0.001"] {
-            assert!(parse_cpus(bad).is_err(), "{bad}");
-        }
-        assert_eq!(parse_pids("max"), Ok(-1));
-        assert!(parse_pids("0").is_err());
-    }
-
-    #[test]
     fn the_limit_of_processes_is_no_process() {
         let cli = Cli::try_parse_from(["cgset", "create", "demo", "--pids", "20", "--pid", "7", "--pid", "8"]).unwrap();
         let Command::Create { limits, pids, .. } = cli.command else { panic!("not create") };
         assert_eq!((limits.pids_limit, pids), (Some(20), vec![7, 8]));
         assert!(Cli::try_parse_from(["cgset", "add", "demo", "0"]).is_err());
+    }
+
+    #[test]
+    fn owners_are_numbers() {
+        assert_eq!(parse_owner("1000"), Ok((1000, None)));
+        assert_eq!(parse_owner("1000:100"), Ok((1000, Some(100))));
+        for bad in ["", "you", "1000:", "-1"] {
+            assert!(parse_owner(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn docker_flags_are_known_by_dockers_names() {
+        let line = "cgset create demo -m 64m --memory-swap -1 --memory-reservation 32m --memory-swappiness 0 \
+            --oom-kill-disable --cpu-shares 512 --cpu-quota -1 --cpu-period 50000 --cpuset-cpus 0 --cpuset-mems 0 \
+            --pids-limit -1 --blkio-weight 500 --blkio-weight-device /dev/sda:20 --device-read-bps /dev/sda:1mb \
+            --device-write-iops /dev/sda:7 --cpu-rt-runtime 950000 --cpu-rt-period 1000000";
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Create { limits, .. } = cli.command else { panic!("not create") };
+        assert_eq!((limits.memory_swap, limits.oom_kill_disable, limits.cpu_quota), (Some(-1), Some(true), Some(-1)));
+        assert!(Cli::try_parse_from(["cgset", "create", "demo", "--cpus", "1", "--cpu-quota", "5"]).is_err());
+        assert!(Cli::try_parse_from(["cgset", "create", "demo", "--blkio-weight", "5"]).is_err());
     }
 }

@@ -7,23 +7,32 @@ use anyhow::{Result, bail};
 
 /// `cpu.shares` (2 to 262144, usual 1024) to `cpu.weight` (1 to 10000, usual 100).
 ///
-/// A straight line from (2, 1) to (262144, 10000): what runc up to 1.3.1 and crun up to 1.22 do, so what docker
-/// and podman do on most machines (opencontainers/runc pull request 2213; crun(1), "CGROUP v2"). Its flaw is that
-/// the usual number of one generation is not that of the other: 1024 becomes 39. Newer ones bend the line so that
-/// it goes through (1024, 100) (opencontainers/cgroups pull request 20).
+/// On a scale of logarithms, the curve through (2, 1), (1024, 100) and (262144, 10000): what runc from 1.3.2 and crun
+/// from 1.23 on do (opencontainers/cgroups pull request 20). Older ones draw a straight line from the first to the
+/// last, by which the usual 1024 becomes 39, and a container weighs less than its neighbours that nobody gave a share.
 pub fn weight_of_shares(shares: u64) -> u64 {
-    let shares = shares.clamp(2, 262_144);
-    1 + (shares - 2) * 9_999 / 262_142
+    if shares <= 2 {
+        return 1;
+    }
+    if shares >= 262_144 {
+        return 10_000;
+    }
+    let log = (shares as f64).log2();
+    10f64.powf((log * log + 125.0 * log) / 612.0 - 7.0 / 34.0).ceil() as u64
 }
 
-/// Quota and period to the line of `cpu.max`: `50000 100000`, or `max 100000`.
-///
-/// What is not given is the kernel's default: no limit, a period of 100 ms (cgroup-v2.rst, "cpu.max").
+/// `blkio.weight` (10 to 1000) to `io.weight` (1 to 10000): a straight line, as in runc.
+pub fn io_weight(weight: u16) -> u64 {
+    1 + (u64::from(weight).clamp(10, 1000) - 10) * 9_999 / 990
+}
+
+/// Quota and period to the line of `cpu.max`: `50000 100000`, or `max 100000`. Without the second number the kernel keeps
+/// the period as it is.
 pub fn cpu_max(quota: Option<i64>, period: Option<u64>) -> String {
-    let period = period.filter(|p| *p > 0).unwrap_or(100_000);
-    match quota {
-        Some(quota) if quota > 0 => format!("{quota} {period}"),
-        _ => format!("max {period}"),
+    let quota = quota.filter(|quota| *quota > 0).map_or("max".to_owned(), |quota| quota.to_string());
+    match period {
+        Some(period) => format!("{quota} {period}"),
+        None => quota,
     }
 }
 
@@ -44,9 +53,8 @@ pub fn swap_alone(swap: i64, memory: Option<i64>) -> Result<i64> {
     }
 }
 
-/// The limit of memory and swap for a group that was given only a memory limit: as much swap as memory.
-///
-/// docker does so too (docs.docker.com, "--memory-swap details").
+/// The limit of memory and swap for whoever names only one of memory: as much swap as memory, as docker's command line has
+/// it (docs.docker.com, "--memory-swap details"). In OCI's file what is not named is not limited.
 pub fn default_swap(memory: i64) -> i64 {
     if memory < 0 { -1 } else { memory.saturating_mul(2) }
 }
@@ -62,19 +70,34 @@ mod tests {
 
     #[test]
     fn shares_become_the_weight_that_runc_and_crun_write() {
-        for (shares, weight) in
-            [(0, 1), (2, 1), (512, 20), (1024, 39), (2048, 79), (262_144, 10_000), (999_999, 10_000)]
-        {
+        for (shares, weight) in [
+            (0, 1),
+            (2, 1),
+            (3, 2),
+            (256, 35),
+            (512, 59),
+            (1024, 100),
+            (2048, 174),
+            (262_144, 10_000),
+            (999_999, 10_000),
+        ] {
             assert_eq!(weight_of_shares(shares), weight, "{shares}");
+        }
+    }
+
+    #[test]
+    fn weights_of_disks_are_stretched() {
+        for (weight, stretched) in [(10, 1), (500, 4950), (1000, 10_000)] {
+            assert_eq!(io_weight(weight), stretched, "{weight}");
         }
     }
 
     #[test]
     fn a_quota_and_a_period_are_one_line() {
         assert_eq!(cpu_max(Some(50_000), Some(100_000)), "50000 100000");
-        assert_eq!(cpu_max(Some(-1), None), "max 100000");
+        assert_eq!(cpu_max(Some(-1), None), "max");
         assert_eq!(cpu_max(None, Some(20_000)), "max 20000");
-        assert_eq!(cpu_max(Some(20_000), None), "20000 100000");
+        assert_eq!(cpu_max(Some(20_000), None), "20000");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! (`name=systemd`, `freezer`, and the empty v2 tree of a hybrid machine): a process then shows the same path
 //! in each line of `/proc/PID/cgroup`, and the whole group can be found, frozen and removed by its one name.
 
+use crate::absent;
 use crate::hierarchy::{Hierarchy, Version};
+use crate::refused::Refused;
 use anyhow::{Context, Result, bail};
 use std::cell::OnceCell;
 use std::fmt;
@@ -35,12 +37,19 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Name> {
         let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        // The kernel's limit of paths is 4096, with the place where the tree is mounted before it and a file's name behind.
+        if text.len() > 3500 {
+            bail!("a name of {} bytes: the name of a group may have 3500", text.len());
+        }
         if parts.is_empty() {
             bail!("{text:?} names the top of the tree, where every process of the machine is: name a group in it");
         }
         for part in &parts {
             if *part == ".." || part.contains(['\n', '\0']) {
                 bail!("{text:?} is no name of a group: {part:?} cannot be a part of it");
+            }
+            if part.len() > 255 {
+                bail!("a name of {} bytes: a part of the name of a group may have 255", part.len());
             }
             if part.contains(':') {
                 bail!("{text:?} is systemd's form of a name (slice:prefix:name): cgset takes a path such as /ctr/ID");
@@ -129,13 +138,15 @@ impl Group {
         if let Some(found) = self.controller(controller)? {
             return Ok(found);
         }
-        match self.unified_folder() {
-            Some(folder) if self.hierarchy.v1.is_empty() => bail!(
-                "find the {controller} controller: {}/cgroup.controllers does not list it; the kernel lacks it, or the group above does not pass it on",
-                folder.display()
-            ),
-            _ => bail!("find the {controller} controller: no mounted tree has it"),
-        }
+        bail!(
+            "cannot set {controller} limit: no group has the {controller} controller: {}",
+            self.why_without(controller)
+        );
+    }
+
+    /// Why the group does not have a controller.
+    pub fn why_without(&self, controller: &str) -> String {
+        absent::why(controller, &self.hierarchy, self.unified_folder().as_deref())
     }
 
     /// Makes a folder and those above it. What had to be made is added to `made`, uppermost first.
@@ -226,62 +237,10 @@ pub fn read_optional(file: &Path) -> Result<Option<String>> {
     }
 }
 
-/// A value that the kernel did not take.
-#[derive(Debug)]
-struct Refused {
-    file: PathBuf,
-    value: String,
-    error: io::Error,
-}
-
-impl std::error::Error for Refused {}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "write {:?} to {}: {}", self.value, self.file.display(), self.error)?;
-        match self.advice() {
-            Some(advice) => write!(f, ": {advice}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Refused {
-    /// What the error number means for this file, where the words for the number do not say it.
-    fn advice(&self) -> Option<&'static str> {
-        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        Some(match (name.as_ref(), self.error.raw_os_error()?) {
-            (_, libc::EACCES | libc::EPERM) if !rustix::process::geteuid().is_root() => "only root may",
-            (_, libc::EROFS) => "the tree is mounted read-only",
-            ("cgroup.procs", libc::ESRCH) => "it has ended, or is in a pid namespace out of sight",
-            ("cgroup.procs", libc::EBUSY | libc::EOPNOTSUPP) => {
-                "a v2 group that passes controllers on to groups inside it takes no processes: use one of those"
-            }
-            ("cgroup.procs", libc::ENOSPC) => "its cpuset.cpus or cpuset.mems is empty",
-            ("cgroup.subtree_control", libc::EBUSY) => {
-                "processes are in this very group, and a v2 group that passes controllers on may hold none: \
-                 move them into a group inside it first (cgset create, cgset add)"
-            }
-            ("memory.limit_in_bytes" | "memory.memsw.limit_in_bytes", libc::EBUSY) => {
-                "the group uses more than that already, and it cannot be taken away"
-            }
-            ("memory.memsw.limit_in_bytes" | "memory.swap.max", libc::ENOENT) => {
-                "this kernel does not account for swap (it may, when booted with swapaccount=1)"
-            }
-            ("devices.allow", libc::EPERM) => "the group above may not use that device itself",
-            (file, libc::EINVAL | libc::ERANGE | libc::ENODEV | libc::EACCES | libc::ENOSPC)
-                if file.starts_with("cpuset.") =>
-            {
-                "the machine, or the group above, has no such processors or memory nodes"
-            }
-            _ => return None,
-        })
-    }
-}
-
-/// The kernel's error number, of a value that it did not take.
+/// The kernel's error number, where it was the kernel that said no.
 pub fn errno(error: &anyhow::Error) -> Option<i32> {
-    error.downcast_ref::<Refused>()?.error.raw_os_error()
+    let of_write = error.downcast_ref::<Refused>().map(|refused| &refused.error);
+    of_write.or_else(|| error.downcast_ref::<io::Error>())?.raw_os_error()
 }
 
 #[cfg(test)]
@@ -296,6 +255,8 @@ mod tests {
         for bad in ["", "/", ".", "..", "a/../../b", "a\nb", "system.slice:ctr:ab12"] {
             assert!(bad.parse::<Name>().is_err(), "{bad:?}");
         }
+        let (long, deep) = ("x".repeat(256), "x/".repeat(2000));
+        assert!(long.parse::<Name>().is_err() && deep.parse::<Name>().is_err() && long[1..].parse::<Name>().is_ok());
         assert_eq!("/a/b".parse::<Name>().unwrap().below(Path::new("/top")), Path::new("/top/a/b"));
     }
 

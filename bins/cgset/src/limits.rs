@@ -3,13 +3,23 @@
 //! The limits are OCI's `linux.resources` (config-linux.md, "Control groups"): from a file, from the flags, or
 //! both. As in runc a 0 there asks for nothing: it is how programs in Go write a number that was not given.
 
-use crate::cli::{Cpus, DeviceFilter, LimitArgs};
-use crate::group::{Group, errno};
-use crate::hierarchy::Version;
-use crate::{convert, devices, devices_bpf, devices_v1, v1, v2};
+mod cpu;
+mod flags;
+mod io;
+mod memory;
+mod others;
+mod passed_over;
+mod setting;
+mod unified;
+
+pub use setting::{Setting, write_all};
+
+use crate::cli::{DeviceFilter, LimitArgs};
+use crate::group::{ControllerFolder, Group};
+use crate::hierarchy::{Hierarchy, Version};
+use crate::{devices, devices_bpf, devices_v1, v2};
 use anyhow::{Context, Result, bail};
-use layout::oci::runtime::{Pids, Resources};
-use serde_json::{Map, Value};
+use layout::oci::runtime::Resources;
 use std::io::Read;
 use std::path::Path;
 
@@ -20,77 +30,116 @@ pub struct Limits {
     pub resources: Resources,
     /// What enforces the device list.
     pub devices_by: DeviceFilter,
+    /// The limit of swap was not asked for by name: a kernel that does not count swap will do.
+    swap_is_implied: bool,
 }
 
-/// One value for one control file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// The file's name: `pids.max`.
-    pub file: String,
-    /// What is written.
-    pub value: String,
-    /// Whether a kernel without that file will do (swap accounting that nobody asked for by name).
-    pub optional: bool,
+/// One kind of limit.
+struct Kind {
+    /// The controller's name on v1.
+    v1: &'static str,
+    /// Its name on v2, which does not have them all.
+    v2: Option<&'static str>,
+    /// How OCI's numbers become values for its files.
+    settings: fn(&Resources, Version) -> Result<Vec<Setting>>,
 }
 
-impl Setting {
-    /// A value that must be written.
-    pub fn new(file: &str, value: impl ToString) -> Setting {
-        Setting { file: file.to_owned(), value: value.to_string(), optional: false }
+/// The kinds, in the order in which they are set. Devices have no number, and go another way.
+const KINDS: [Kind; 9] = [
+    Kind { v1: "memory", v2: Some("memory"), settings: memory::settings },
+    Kind { v1: "cpu", v2: Some("cpu"), settings: cpu::settings },
+    Kind { v1: "cpuset", v2: Some("cpuset"), settings: cpu::cpuset },
+    Kind { v1: "pids", v2: Some("pids"), settings: others::pids },
+    Kind { v1: "blkio", v2: Some("io"), settings: io::settings },
+    Kind { v1: "hugetlb", v2: Some("hugetlb"), settings: others::hugetlb },
+    Kind { v1: "rdma", v2: Some("rdma"), settings: others::rdma },
+    Kind { v1: "net_cls", v2: None, settings: others::net_class },
+    Kind { v1: "net_prio", v2: None, settings: others::net_priorities },
+];
+
+impl Kind {
+    /// The generation that has it on this machine; `None` where it is passed over ([`passed_over`]).
+    fn version(&self, hierarchy: &Hierarchy) -> Option<Version> {
+        match (hierarchy.v1_tree(self.v1), self.v2) {
+            (Some(_), _) => Some(Version::V1),
+            (None, Some(_)) if hierarchy.unified.is_some() => Some(Version::V2),
+            (None, None) if hierarchy.v1.is_empty() => None,
+            (None, _) => Some(Version::V1),
+        }
+    }
+
+    fn folder(&self, group: &Group, version: Version) -> Result<ControllerFolder> {
+        match (version, self.v2) {
+            (Version::V2, Some(name)) => group.require_controller(name),
+            _ => group.require_controller(self.v1),
+        }
     }
 }
 
 impl Limits {
-    /// The limits that the command line asks for.
-    pub fn from_args(args: &LimitArgs) -> Result<Limits> {
+    /// The limits that the command line asks for, on a machine with these trees.
+    pub fn from_args(args: &LimitArgs, hierarchy: &Hierarchy) -> Result<Limits> {
         let mut resources = match &args.resources {
             Some(file) => read_resources(file)?,
             None => Resources::default(),
         };
-        override_with_flags(&mut resources, args);
-        check(&resources)?;
-        Ok(Limits { resources, devices_by: args.devices_by })
+        let swap_is_implied = flags::override_with(&mut resources, args)?;
+        let limits = Limits { resources, devices_by: args.devices_by, swap_is_implied };
+        limits.check(hierarchy)?;
+        Ok(limits)
     }
 
-    /// The controllers that these limits need. A group on v2 only has those that the groups above pass on.
-    pub fn controllers(&self) -> Vec<&str> {
-        let resources = &self.resources;
-        let mut needed: Vec<&str> =
-            CONTROLLERS.into_iter().filter(|c| !v1::settings(c, resources).is_empty()).collect();
-        // The part of a v2 file's name before the dot is its controller; `cgroup.` is every group's.
-        let of_files = resources.unified.keys().filter_map(|file| Some(file.split_once('.')?.0));
-        needed.extend(of_files.filter(|controller| *controller != "cgroup"));
-        needed
+    /// Refuses what no kernel would take, before anything is changed.
+    fn check(&self, hierarchy: &Hierarchy) -> Result<()> {
+        unified::check(&self.resources)?;
+        for kind in &KINDS {
+            let version = match kind.v1 {
+                // To be taken apart, a sum of memory and swap may need the limit that the group has.
+                "memory" => Version::V1,
+                _ => kind.version(hierarchy).unwrap_or(Version::V1),
+            };
+            (kind.settings)(&self.resources, version)?;
+        }
+        if let Some((swap @ 1.., limit @ 1..)) = self.resources.memory.as_ref().and_then(|m| m.swap.zip(m.limit)) {
+            crate::convert::swap_alone(swap, Some(limit))?;
+        }
+        devices::parse_rules(&self.resources.devices).map(drop)
+    }
+
+    /// The controllers that these limits need in the v2 tree. A group there only has those that the groups above pass on.
+    pub fn v2_controllers(&self, group: &Group) -> Vec<&str> {
+        let of_kind = |kind: &Kind| {
+            let on_v2 = kind.version(&group.hierarchy) == Some(Version::V2);
+            // What cannot be converted yet (swap, to be taken from a limit that the group has) is asked for all the same.
+            let asked = on_v2 && (kind.settings)(&self.resources, Version::V2).map_or(true, |s| !s.is_empty());
+            kind.v2.filter(|_| asked)
+        };
+        KINDS.iter().filter_map(of_kind).chain(unified::controllers(&self.resources)).collect()
     }
 
     /// Writes them to the group.
     pub fn apply(&self, group: &Group) -> Result<()> {
-        for controller in CONTROLLERS {
-            let settings = v1::settings(controller, &self.resources);
+        for note in passed_over::notes(&self.resources, &group.hierarchy) {
+            eprintln!("cgset: note: {note}");
+        }
+        let resources = v2::fill_in(group, &self.resources)?;
+        for kind in &KINDS {
+            let Some(version) = kind.version(&group.hierarchy) else { continue };
+            let mut settings = (kind.settings)(&resources, version)?;
             if settings.is_empty() {
                 continue;
             }
-            let folder = group.require_controller(controller)?;
-            match folder.version {
-                Version::V1 if controller == "memory" => v1::write_memory(group, &folder.path, &settings)?,
-                Version::V1 => write_all(group, &folder.path, &settings)?,
-                Version::V2 => write_all(group, &folder.path, &v2::settings(controller, &self.resources)?)?,
+            let folder = kind.folder(group, version)?;
+            if let (Version::V2, "memory", Some(memory)) = (version, kind.v1, &resources.memory) {
+                memory::check_before_update(memory, &folder.path)?;
             }
+            for setting in &mut settings {
+                setting.optional |= self.swap_is_implied && memory::SWAP_FILES.contains(&setting.either[0].0.as_str());
+            }
+            write_all(group, &folder.path, &settings)?;
         }
-        self.apply_unified(group)?;
+        unified::apply(group, &resources)?;
         self.apply_devices(group)
-    }
-
-    fn apply_unified(&self, group: &Group) -> Result<()> {
-        let unified = &self.resources.unified;
-        if unified.is_empty() {
-            return Ok(());
-        }
-        let Some(folder) = group.unified_folder() else {
-            bail!("set unified limits: they are names of v2 files, and this machine has no v2 tree");
-        };
-        let settings: Vec<Setting> = unified.iter().map(|(file, value)| Setting::new(file, value)).collect();
-        write_all(group, &folder, &settings)
     }
 
     fn apply_devices(&self, group: &Group) -> Result<()> {
@@ -111,20 +160,6 @@ impl Limits {
     }
 }
 
-/// The controllers with limits of their own; devices have no number and go another way.
-const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuset", "pids"];
-
-/// Writes values to the control files of a folder.
-pub fn write_all(group: &Group, folder: &Path, settings: &[Setting]) -> Result<()> {
-    for setting in settings {
-        match group.write(&folder.join(&setting.file), &setting.value) {
-            Err(error) if setting.optional && errno(&error) == Some(libc::ENOENT) => {}
-            result => result?,
-        }
-    }
-    Ok(())
-}
-
 fn read_resources(file: &Path) -> Result<Resources> {
     let mut text = Vec::new();
     if file == Path::new("-") {
@@ -135,134 +170,46 @@ fn read_resources(file: &Path) -> Result<Resources> {
     serde_json::from_slice(&text).with_context(|| format!("read limits from {}", file.display()))
 }
 
-fn override_with_flags(resources: &mut Resources, args: &LimitArgs) {
-    if args.memory.is_some() || args.memory_swap.is_some() {
-        let memory = resources.memory.get_or_insert_default();
-        // A new memory limit makes a swap limit that was meant for the old one meaningless.
-        memory.swap = args.memory_swap.or(if args.memory.is_some() { None } else { memory.swap });
-        memory.limit = args.memory.or(memory.limit);
-    }
-    if args.cpus.is_some() || args.cpu_shares.is_some() || args.cpuset_cpus.is_some() {
-        let cpu = resources.cpu.get_or_insert_default();
-        match args.cpus {
-            Some(Cpus::Max) => cpu.quota = Some(-1),
-            Some(Cpus::Quota(quota)) => (cpu.quota, cpu.period) = (Some(quota), Some(100_000)),
-            None => {}
-        }
-        cpu.shares = args.cpu_shares.or(cpu.shares);
-        cpu.cpus = args.cpuset_cpus.clone().or(cpu.cpus.take());
-    }
-    if let Some(limit) = args.pids_limit {
-        resources.pids = Some(Pids { limit });
-    }
-}
-
-/// Refuses what is not understood. A limit that is passed over in silence is a limit that somebody relies on.
-fn check(resources: &Resources) -> Result<()> {
-    refuse_unknown("", &resources.extra)?;
-    if let Some(memory) = &resources.memory {
-        refuse_unknown("memory.", &memory.extra)?;
-        if let (Some(swap @ 1..), Some(limit @ 1..)) = (memory.swap, memory.limit) {
-            convert::swap_alone(swap, Some(limit))?;
-        }
-    }
-    if let Some(cpu) = &resources.cpu {
-        refuse_unknown("cpu.", &cpu.extra)?;
-    }
-    for (file, value) in &resources.unified {
-        if file.contains('/') || !file.contains('.') || value.contains('\0') {
-            bail!("set unified limit {file:?}: that is no name of a v2 control file such as memory.high");
-        }
-    }
-    Ok(())
-}
-
-fn refuse_unknown(prefix: &str, keys: &Map<String, Value>) -> Result<()> {
-    match keys.iter().find(|(_, value)| asks_for_something(value)) {
-        Some((key, value)) => bail!("set {prefix}{key} to {value}: cgset does not support this limit"),
-        None => Ok(()),
-    }
-}
-
-/// Programs in Go write many keys that they do not use: `"blockIO": {"weight": 0}`, `"disableOOMKiller": false`.
-fn asks_for_something(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::Bool(true) => true,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(values) => values.iter().any(asks_for_something),
-        Value::Object(map) => map.values().any(asks_for_something),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn resources(value: Value) -> Resources {
-        serde_json::from_value(value).unwrap()
-    }
-
-    fn args() -> LimitArgs {
-        LimitArgs {
-            memory: None,
-            memory_swap: None,
-            cpus: None,
-            cpu_shares: None,
-            cpuset_cpus: None,
-            pids_limit: None,
-            resources: None,
-            devices_by: DeviceFilter::Auto,
-        }
-    }
-
-    #[test]
-    fn what_dockers_config_leaves_empty_asks_for_nothing() {
-        let docker = resources(json!({
-            "memory": {"disableOOMKiller": false}, "cpu": {"shares": 0}, "pids": {"limit": 0}, "blockIO": {"weight": 0},
-            "hugepageLimits": [], "network": {"classID": 0, "priorities": []}
-        }));
-        check(&docker).unwrap();
-        let limits = Limits { resources: docker, devices_by: DeviceFilter::Auto };
-        assert_eq!(limits.controllers(), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn a_limit_that_is_not_known_is_refused_by_name() {
-        for (value, key) in [
-            (json!({"blockIO": {"weight": 10}}), "set blockIO to"),
-            (json!({"memory": {"swappiness": 10}}), "set memory.swappiness to 10"),
-            (json!({"cpu": {"idle": 1}}), "set cpu.idle"),
-            (json!({"memory": {"limit": 20, "swap": 10}}), "set a swap limit of 10"),
-            (json!({"unified": {"../cgroup.procs": "1"}}), "../cgroup.procs"),
-        ] {
-            let said = check(&resources(value)).unwrap_err().to_string();
-            assert!(said.contains(key), "{said}");
-        }
-    }
-
-    #[test]
-    fn flags_override_the_file() {
-        let mut found =
-            resources(json!({"memory": {"limit": 10, "swap": 20}, "cpu": {"shares": 512, "period": 50000}}));
-        let flags = LimitArgs { memory: Some(64), cpus: Some(Cpus::Quota(50_000)), pids_limit: Some(-1), ..args() };
-        override_with_flags(&mut found, &flags);
-        let memory = found.memory.unwrap();
-        assert_eq!((memory.limit, memory.swap), (Some(64), None));
-        let cpu = found.cpu.unwrap();
-        assert_eq!((cpu.shares, cpu.quota, cpu.period), (Some(512), Some(50_000), Some(100_000)));
-        assert_eq!(found.pids, Some(Pids { limit: -1 }));
+    fn limits(value: Value) -> Limits {
+        let resources = serde_json::from_value(value).unwrap();
+        Limits { resources, devices_by: DeviceFilter::Auto, swap_is_implied: false }
     }
 
     #[test]
     fn each_limit_needs_its_controller() {
-        let asked = resources(json!({
-            "memory": {"limit": 1}, "cpu": {"quota": 5, "cpus": "0"}, "pids": {"limit": 3},
-            "unified": {"io.weight": "10", "cgroup.max.depth": "3"}
+        let asked = limits(json!({
+            "memory": {"limit": 1}, "cpu": {"quota": 5, "cpus": "0"}, "pids": {"limit": 3}, "blockIO": {"weight": 20},
+            "hugepageLimits": [{"pageSize": "2MB", "limit": 5}], "rdma": {"mlx5_0": {"hcaHandles": 1}},
+            "network": {"classID": 5}, "unified": {"misc.max": "10", "cgroup.max.depth": "3"}
         }));
-        let limits = Limits { resources: asked, devices_by: DeviceFilter::Auto };
-        assert_eq!(limits.controllers(), ["memory", "cpu", "cpuset", "pids", "io"]);
+        let on = |mountinfo: &str| {
+            let hierarchy = Hierarchy::parse(mountinfo, Path::new("/"));
+            let group = Group::new("demo".parse().unwrap(), hierarchy, false);
+            asked.v2_controllers(&group).join(" ")
+        };
+        let v2 = "1 0 0:26 / /cg rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(on(v2), "memory cpu cpuset pids io hugetlb rdma misc");
+        let hybrid = format!("{v2}2 0 0:27 / /v1 rw - cgroup cgroup rw,memory,cpu,cpuset,pids,blkio,rdma\n");
+        assert_eq!(on(&hybrid), "hugetlb misc");
+    }
+
+    #[test]
+    fn what_no_kernel_would_take_is_refused_before_anything_is_made() {
+        for (value, said) in [
+            (json!({"memory": {"limit": 20, "swap": 10}}), "set a swap limit of 10"),
+            (json!({"memory": {"swappiness": 400}}), "the kernel allows 0 to 100"),
+            (json!({"unified": {"../cgroup.procs": "1"}}), "\"../cgroup.procs\" must be a file name (no slashes)"),
+            (json!({"unified": {"memory": "1"}}), "must be in the form CONTROLLER.PARAMETER"),
+            (json!({"hugepageLimits": [{"pageSize": "x", "limit": 1}]}), "limit huge pages of size \"x\""),
+            (json!({"devices": [{"allow": true, "type": "x"}]}), "type \"x\""),
+        ] {
+            let error = limits(value).check(&Hierarchy::default()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

@@ -1,19 +1,25 @@
 //! cgset: how much of the machine a process may use. One subcommand is one verb on a cgroup's folders.
 #![deny(unsafe_code)]
 
+mod absent;
 mod cli;
+mod control_files;
 mod convert;
 mod create;
+mod delegate;
 mod delete;
 mod devices;
 mod devices_bpf;
 mod devices_v1;
+mod events;
 mod freeze;
 mod group;
 mod hierarchy;
 mod kill;
 mod limits;
+mod make_room;
 mod processes;
+mod refused;
 mod show;
 mod stats;
 #[allow(unsafe_code)]
@@ -24,9 +30,11 @@ mod v2;
 use anyhow::{Context, Result};
 use clap::Parser;
 use cli::{Cli, Command};
+use create::Options;
 use group::Group;
 use hierarchy::Hierarchy;
 use limits::Limits;
+use show::Part;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -45,16 +53,23 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<u8> {
     let group = |name: &str| -> Result<Group> { Ok(Group::new(name.parse()?, Hierarchy::detect()?, cli.verbose)) };
     match cli.command {
-        Command::Create { name, limits, pids, json } => {
+        Command::Create { name, limits, pids, delegate, make_room, json } => {
             let group = group(&name)?;
+            let limits = Limits::from_args(&limits, &group.hierarchy)?;
             let answer = || if json { print_json(&show::Folders::of(&group)) } else { Ok(()) };
-            create::create(&group, &Limits::from_args(&limits)?, &pids, answer)?;
+            let options = Options { owner: delegate, make_room };
+            create::create(&group, &limits, &options, &pids, answer)?;
         }
-        Command::Set { name, limits, pids } => create::set(&group(&name)?, &Limits::from_args(&limits)?, &pids)?,
+        Command::Set { name, limits, pids } => {
+            let group = group(&name)?;
+            create::set(&group, &Limits::from_args(&limits, &group.hierarchy)?, &pids)?;
+        }
         Command::Show { name, json } => show::show(&group(&name)?, json)?,
         Command::Add { name, pids } => create::add(&group(&name)?, &pids)?,
         Command::Exec { name, command } => return Err(create::exec(&group(&name)?, &command)),
+        Command::Processes { name, json } => processes::print(&group(&name)?, json)?,
         Command::Stats { name, json } => stats::print(&group(&name)?, json)?,
+        Command::Events { name, json } => events::print(&group(&name)?, json)?,
         Command::Freeze { name } => {
             let group = group(&name)?;
             group.require()?;
@@ -78,8 +93,15 @@ fn run(cli: Cli) -> Result<u8> {
             }
             delete::delete(&group, parents)?;
         }
-        Command::Where { name, folders: _, json: true } => print_json(&show::Folders::of(&group(&name)?))?,
-        Command::Where { name, folders, json: false } => show::print_where(&group(&name)?, folders)?,
+        Command::Where { name, folders, all, file, json } => {
+            let part = match (folders, all, &file) {
+                (true, ..) => Part::Folders,
+                (_, true, _) => Part::All,
+                (.., Some(name)) => Part::File(name),
+                _ => Part::Written,
+            };
+            show::print_where(&group(&name)?, part, json)?;
+        }
     }
     Ok(0)
 }

@@ -4,7 +4,7 @@ use crate::group::{Group, read_optional};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The groups inside a folder, those inside these first: the order in which they can be removed.
@@ -47,6 +47,17 @@ fn in_and_below(folders: impl IntoIterator<Item = PathBuf>) -> Result<BTreeSet<i
         }
     }
     Ok(pids)
+}
+
+/// Prints them, one a line or as JSON.
+pub fn print(group: &Group, json: bool) -> Result<()> {
+    group.require()?;
+    let pids = in_tree(group)?;
+    let text = match json {
+        true => serde_json::to_string(&pids).context("encode JSON")? + "\n",
+        false => pids.iter().map(|pid| format!("{pid}\n")).collect(),
+    };
+    io::stdout().write_all(text.as_bytes()).context("write to standard output")
 }
 
 /// The processes that `cgroup.procs` of one folder lists; none when it is gone.

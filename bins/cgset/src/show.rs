@@ -1,28 +1,14 @@
 //! What is set, as the kernel reports it, and in which files.
 
-use crate::group::{Group, read_optional};
-use crate::hierarchy::Version;
+use crate::control_files::{self, ControlFile};
+use crate::group::Group;
 use crate::{devices_bpf, processes};
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
-
-/// The files that hold limits, by their controller. On v2 a group has all of them in its one folder.
-const V1_FILES: [(&str, &[&str]); 6] = [
-    ("memory", &["memory.limit_in_bytes", "memory.soft_limit_in_bytes", "memory.memsw.limit_in_bytes"]),
-    ("cpu", &["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.cfs_burst_us"]),
-    ("cpuset", &["cpuset.cpus", "cpuset.mems"]),
-    ("pids", &["pids.max"]),
-    ("devices", &["devices.list"]),
-    ("freezer", &["freezer.state"]),
-];
-const V2_FILES: [(&str, &[&str]); 4] = [
-    ("memory", &["memory.max", "memory.low", "memory.swap.max"]),
-    ("cpu", &["cpu.weight", "cpu.max", "cpu.max.burst"]),
-    ("cpuset", &["cpuset.cpus", "cpuset.mems", "cpuset.cpus.effective"]),
-    ("pids", &["pids.max"]),
-];
 
 /// Where a group is: what a runtime needs to start a process in it.
 #[derive(Debug, Serialize)]
@@ -51,82 +37,114 @@ impl Folders {
     }
 }
 
-/// A control file that exists, with its value.
-pub struct ControlFile {
-    /// The file.
-    pub path: PathBuf,
-    /// What the kernel reports.
-    pub value: String,
-}
-
-/// The files that hold the group's limits, as far as this kernel has them.
-pub fn limit_files(group: &Group) -> Result<Vec<ControlFile>> {
-    let mut candidates = Vec::new();
-    for (version, table) in [(Version::V1, &V1_FILES[..]), (Version::V2, &V2_FILES[..])] {
-        for (controller, files) in table {
-            if let Some(found) = group.controller(controller)?.filter(|found| found.version == version) {
-                candidates.extend(files.iter().map(|file| found.path.join(file)));
-            }
-        }
-    }
-    if group.hierarchy.v1_tree("freezer").is_none() {
-        candidates.extend(group.unified_folder().map(|folder| folder.join("cgroup.freeze")));
-    }
-    let mut files = Vec::new();
-    for path in candidates {
-        if let Some(value) = read_optional(&path)? {
-            files.push(ControlFile { path, value });
-        }
-    }
-    Ok(files)
-}
-
 /// Prints the values, and the processes that are in the group.
 pub fn show(group: &Group, json: bool) -> Result<()> {
     group.require()?;
-    let files = limit_files(group)?;
+    let files = control_files::list(group)?;
     let processes = processes::in_tree(group)?;
     let programs = group.unified_folder().map(|folder| devices_bpf::attached(&folder)).unwrap_or_default();
     if json {
         let limits: Map<String, Value> =
-            files.iter().map(|file| (file_name(&file.path), Value::from(file.value.clone()))).collect();
-        let shown = serde_json::json!({
+            files.iter().map(|file| (file.name(), Value::from(file.value.clone()))).collect();
+        return crate::print_json(&serde_json::json!({
             "Name": group.name.as_str(), "Version": group.hierarchy.kind(), "Limits": limits,
             "DevicePrograms": programs, "Processes": processes,
-        });
-        println!("{shown}");
-        return Ok(());
+        }));
     }
+    let mut text = String::new();
     for file in &files {
-        for line in file.value.lines().chain(file.value.is_empty().then_some("")) {
-            println!("{:<28} {line}", file_name(&file.path));
-        }
+        push(&mut text, &file.name(), 32, &file.value);
     }
     for id in programs {
-        println!("{:<28} eBPF program {id}", "devices");
+        push(&mut text, "devices", 32, &format!("eBPF program {id}"));
     }
-    println!("{:<28} {}", "cgroup.procs", processes.iter().map(i32::to_string).collect::<Vec<_>>().join(" "));
-    Ok(())
+    let pids = processes.iter().map(i32::to_string).collect::<Vec<_>>();
+    push(&mut text, "cgroup.procs", 32, &pids.join(" "));
+    write(&text)
 }
 
-/// Prints the folders, and unless only those are wanted each file that holds a limit: one path a line.
-pub fn print_where(group: &Group, only_folders: bool) -> Result<()> {
+/// What `where` is asked for.
+pub enum Part<'a> {
+    /// Folders, and files that were written.
+    Written,
+    /// Folders and files.
+    All,
+    /// Folders alone.
+    Folders,
+    /// One file.
+    File(&'a str),
+}
+
+/// Prints where the group is, and which files hold its limits.
+pub fn print_where(group: &Group, part: Part<'_>, json: bool) -> Result<()> {
+    let files = |all: bool| -> Result<Vec<ControlFile>> {
+        let files = control_files::list(group)?;
+        Ok(files.into_iter().filter(|file| all || file.is_set).collect())
+    };
+    if json {
+        // Of a group that is not there it is told where it would be.
+        let files = files(matches!(part, Part::All))?
+            .into_iter()
+            .map(|file| serde_json::json!({"Path": file.path, "Value": file.value}));
+        let mut answer = serde_json::to_value(Folders::of(group)).context("encode JSON")?;
+        answer["Files"] = files.collect();
+        return crate::print_json(&answer);
+    }
     group.require()?;
-    if only_folders {
-        for folder in group.folders() {
-            println!("{}", folder.display());
-        }
-        return Ok(());
+    let mut text = String::new();
+    if let Part::File(name) = part {
+        return write(&format!("{}\n", find(group, name)?.display()));
     }
+    let slash = if matches!(part, Part::Folders) { "" } else { "/" };
     for folder in group.folders() {
-        println!("{}/", folder.display());
+        let _ = writeln!(text, "{}{slash}", folder.display());
     }
-    for file in limit_files(group)? {
-        println!("{}", file.path.display());
+    if !matches!(part, Part::Folders) {
+        let files = files(matches!(part, Part::All))?;
+        let width = files.iter().map(|file| file.path.as_os_str().len()).max().unwrap_or(0);
+        for file in files {
+            push(&mut text, &file.path.display().to_string(), width, &file.value);
+        }
     }
-    Ok(())
+    write(&text)
 }
 
-fn file_name(path: &std::path::Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Files of the same meaning, on v1 and on v2.
+const NAMES: [[&str; 2]; 10] = [
+    ["memory.limit_in_bytes", "memory.max"],
+    ["memory.soft_limit_in_bytes", "memory.low"],
+    ["memory.usage_in_bytes", "memory.current"],
+    ["memory.max_usage_in_bytes", "memory.peak"],
+    ["memory.memsw.limit_in_bytes", "memory.swap.max"],
+    ["memory.oom_control", "memory.events"],
+    ["cpu.shares", "cpu.weight"],
+    ["cpu.cfs_quota_us", "cpu.max"],
+    ["freezer.state", "cgroup.freeze"],
+    ["cpuset.effective_cpus", "cpuset.cpus.effective"],
+];
+
+/// A file of the group, by its name or by the name that it has on the other version.
+fn find(group: &Group, name: &str) -> Result<PathBuf> {
+    if name.contains('/') {
+        bail!("find {name:?}: the name of a file has no slash");
+    }
+    let pair = NAMES.iter().find(|pair| pair.contains(&name));
+    for name in [name].iter().chain(pair.into_iter().flatten()) {
+        let found = group.folders().into_iter().map(|folder| folder.join(name)).find(|file| file.is_file());
+        if let Some(file) = found {
+            return Ok(file);
+        }
+    }
+    bail!("find {name}: group {} has no such file (ls $(cgset where --folders {0}))", group.name)
+}
+
+/// A name, and its value beside it; further lines of the value below that.
+fn push(text: &mut String, name: &str, width: usize, value: &str) {
+    for line in value.lines().chain(value.is_empty().then_some("")) {
+        let _ = writeln!(text, "{}", format!("{name:<width$} {line}").trim_end());
+    }
+}
+
+fn write(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")
 }

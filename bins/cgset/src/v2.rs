@@ -1,62 +1,45 @@
-//! Limits on v2: which file gets which value, and how a group comes to have the file (kernel: cgroup-v2.rst).
+//! Making a group on v2: one folder, and controllers that the groups above pass on (kernel: cgroup-v2.rst).
 
-use crate::convert::{cpu_max, default_swap, or_max, swap_alone, weight_of_shares};
-use crate::group::{Group, errno, read};
-use crate::limits::Setting;
-use crate::v1;
+use crate::group::{ControllerFolder, Group, errno, read, read_optional};
+use crate::hierarchy::Version;
 use anyhow::Result;
-use layout::oci::runtime::{Cpu, Memory, Resources};
+use layout::oci::runtime::Resources;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// The controllers that every group gets where the machine has them: those with limits, and `io` for its counters.
 const ENABLED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
-/// What `resources` asks of one controller.
-pub fn settings(controller: &str, resources: &Resources) -> Result<Vec<Setting>> {
-    Ok(match controller {
-        "memory" => resources.memory.as_ref().map(memory).transpose()?.unwrap_or_default(),
-        "cpu" => resources.cpu.as_ref().map(cpu).unwrap_or_default(),
-        "cpuset" => resources.cpu.as_ref().map(v1::cpuset).unwrap_or_default(),
-        // The one controller whose files are the same on both.
-        _ => v1::settings(controller, resources),
-    })
+/// Completes limits that share a file, or are taken from one another, by what the group has now: a sum of memory and swap
+/// by the limit of memory, a period by the quota.
+pub fn fill_in<'a>(group: &Group, resources: &'a Resources) -> Result<Cow<'a, Resources>> {
+    let mut filled = Cow::Borrowed(resources);
+    let is = |value: Option<i64>| value.is_some_and(|n| n != 0);
+    if let Some(memory) = &resources.memory
+        && memory.swap.is_some_and(|swap| swap > 0)
+        && !is(memory.limit)
+        && let Some(limit) = present(group, "memory", "memory.max")?
+    {
+        filled.to_mut().memory.get_or_insert_default().limit = Some(limit);
+    }
+    if let Some(cpu) = &resources.cpu
+        && cpu.period.is_some_and(|period| period != 0)
+        && !is(cpu.quota)
+    {
+        filled.to_mut().cpu.get_or_insert_default().quota = present(group, "cpu", "cpu.max")?;
+    }
+    Ok(filled)
 }
 
-fn memory(memory: &Memory) -> Result<Vec<Setting>> {
-    let asked = |value: Option<i64>| value.filter(|v| *v != 0);
-    let mut settings = Vec::new();
-    // Swap goes first: with memory lowered first, the group would be pushed out to swap that it is not to have.
-    match (asked(memory.swap), asked(memory.limit)) {
-        (Some(swap), limit) => settings.push(Setting::new("memory.swap.max", or_max(swap_alone(swap, limit)?))),
-        (None, Some(limit)) => {
-            let swap = swap_alone(default_swap(limit), Some(limit))?;
-            settings.push(Setting { optional: true, ..Setting::new("memory.swap.max", or_max(swap)) });
+/// The first number in a file of the group; `None` for `max`.
+fn present(group: &Group, controller: &str, file: &str) -> Result<Option<i64>> {
+    match group.controller(controller)? {
+        Some(ControllerFolder { version: Version::V2, path }) => {
+            let text = read_optional(&path.join(file))?.unwrap_or_default();
+            Ok(text.split_whitespace().next().and_then(|number| number.parse().ok()))
         }
-        (None, None) => {}
+        _ => Ok(None),
     }
-    if let Some(limit) = asked(memory.limit) {
-        settings.push(Setting::new("memory.max", or_max(limit)));
-    }
-    if let Some(reservation) = asked(memory.reservation) {
-        settings.push(Setting::new("memory.low", or_max(reservation)));
-    }
-    Ok(settings)
-}
-
-fn cpu(cpu: &Cpu) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    if let Some(shares) = cpu.shares.filter(|s| *s != 0) {
-        settings.push(Setting::new("cpu.weight", weight_of_shares(shares)));
-    }
-    let quota = cpu.quota.filter(|q| *q != 0);
-    let period = cpu.period.filter(|p| *p != 0);
-    if quota.is_some() || period.is_some() {
-        settings.push(Setting::new("cpu.max", cpu_max(quota, period)));
-    }
-    if let Some(burst) = cpu.burst.filter(|b| *b != 0) {
-        settings.push(Setting::new("cpu.max.burst", burst));
-    }
-    settings
 }
 
 /// Makes the group in the v2 tree and has the groups above pass the controllers on. What had to be made is added to `made`.
@@ -116,27 +99,24 @@ mod tests {
     use serde_json::json;
     use std::fs;
 
-    fn pairs(controller: &str, value: serde_json::Value) -> Vec<(String, String)> {
-        let resources = serde_json::from_value(value).unwrap();
-        settings(controller, &resources).unwrap().into_iter().map(|s| (s.file, s.value)).collect()
-    }
-
-    fn pair(file: &str, value: &str) -> (String, String) {
-        (file.to_owned(), value.to_owned())
-    }
-
     #[test]
-    fn limits_have_other_names_and_numbers_than_on_v1() {
-        assert_eq!(
-            pairs("memory", json!({"memory": {"limit": 64, "reservation": 32}})),
-            [pair("memory.swap.max", "64"), pair("memory.max", "64"), pair("memory.low", "32")]
-        );
-        assert_eq!(
-            pairs("cpu", json!({"cpu": {"shares": 1024, "quota": 50000, "period": 100000}})),
-            [pair("cpu.weight", "39"), pair("cpu.max", "50000 100000")]
-        );
-        assert_eq!(pairs("pids", json!({"pids": {"limit": 20}})), [pair("pids.max", "20")]);
-        assert_eq!(pairs("cpu", json!({"cpu": {"shares": 0, "quota": 0}})), []);
+    fn what_the_group_has_completes_what_is_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let hierarchy = Hierarchy::parse("1 0 0:26 / /cg rw - cgroup2 cgroup2 rw", dir.path());
+        let folder = dir.path().join("cg/demo");
+        fs::create_dir_all(&folder).unwrap();
+        for (file, text) in
+            [("cgroup.controllers", "cpu memory\n"), ("memory.max", "64\n"), ("cpu.max", "5000 100000\n")]
+        {
+            fs::write(folder.join(file), text).unwrap();
+        }
+        let group = Group::new("demo".parse().unwrap(), hierarchy, false);
+        let filled = |asked| fill_in(&group, &serde_json::from_value(asked).unwrap()).unwrap().into_owned();
+        let both = filled(json!({"memory": {"swap": 96}, "cpu": {"period": 50000}}));
+        assert_eq!(both.memory.unwrap().limit, Some(64));
+        assert_eq!(both.cpu.unwrap().quota, Some(5000));
+        let given = filled(json!({"memory": {"swap": 96, "limit": 32}, "cpu": {"quota": -1, "period": 50000}}));
+        assert_eq!((given.memory.unwrap().limit, given.cpu.unwrap().quota), (Some(32), Some(-1)));
     }
 
     #[test]
