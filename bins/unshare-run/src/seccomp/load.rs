@@ -1,0 +1,64 @@
+//! Handing the filter to the kernel: seccomp(2). From then on nobody takes it off again, and all children have it.
+
+use super::Filter;
+use crate::narrate::narrate;
+use crate::sys;
+use anyhow::{Context, Result, bail};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+/// linux/seccomp.h.
+const LOG: u32 = 1 << 1;
+const SPEC_ALLOW: u32 = 1 << 2;
+const NEW_LISTENER: u32 = 1 << 3;
+const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+
+/// The kernel's flags for those of a profile.
+pub fn flags(names: &[String], notifies: bool) -> Result<u32> {
+    let mut flags = if notifies { NEW_LISTENER } else { 0 };
+    for name in names {
+        flags |= match name.as_str() {
+            // "All threads": there is one.
+            "SECCOMP_FILTER_FLAG_TSYNC" => 0,
+            "SECCOMP_FILTER_FLAG_LOG" => LOG,
+            "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => SPEC_ALLOW,
+            // It is about those who wait for a listener, and the kernel refuses it without one.
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" if !notifies => 0,
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => WAIT_KILLABLE_RECV,
+            unknown => bail!("flags: {unknown:?} is not known"),
+        };
+    }
+    Ok(flags)
+}
+
+/// A filter that is in force; with the descriptor by which somebody else decides, if it asks for that.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What seccomp_unotify(2) is about.
+    pub listener: Option<OwnedFd>,
+}
+
+impl Filter {
+    /// Loads the filter. This takes `no_new_privs` or `CAP_SYS_ADMIN`: else a set-user-id program could be had to
+    /// run with calls failing that it does not expect to fail.
+    pub fn load(&self) -> Result<Loaded> {
+        narrate!(
+            "what it may ask the kernel for",
+            "seccomp(SECCOMP_SET_MODE_FILTER, {:#x}, {} instructions)",
+            self.flags,
+            self.program.len()
+        );
+        let loaded = sys::seccomp_set_mode_filter(self.flags, &self.program);
+        let listener = loaded.map_err(|errno| anyhow::Error::new(errno).context(hint(errno)));
+        Ok(Loaded { listener: listener.context("load the system call filter")? })
+    }
+}
+
+fn hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ACCESS => "it takes process.noNewPrivileges or CAP_SYS_ADMIN",
+        Errno::BUSY => "its calls are watched already by another filter's listener",
+        Errno::INVAL => "this kernel does not know one of its actions or flags",
+        _ => "the kernel refuses it",
+    }
+}
