@@ -8,13 +8,14 @@ use crate::commands::delete;
 use crate::init::{self, Job};
 use crate::namespaces::{self, Namespaces};
 use crate::narrate::warn;
+use crate::process::{labels, limits};
 use crate::protocol::{Channel, Order, Report};
 use crate::state::{Process, Stat, State, StateDir, Status, write_whole};
 use crate::sys::Cloned;
-use crate::{clone, exec_fifo, hooks, terminal};
+use crate::{clone, exec_fifo, hooks, kernel_settings, seccomp, terminal};
 use anyhow::{Context, Result, bail};
 use layout::exit;
-use layout::oci::runtime::{NamespaceKind, Spec};
+use layout::oci::runtime::{Linux, NamespaceKind, Spec};
 use rustix::fd::OwnedFd;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::path::{Path, PathBuf};
@@ -84,6 +85,9 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     let process = request.spec.process.as_ref().context("process: the configuration has none")?;
     let rootfs = request.spec.root.as_ref().map(|root| request.bundle.join(&root.path));
     let group = cgroup::path_of(request.spec, request.id).context("config.json")?;
+    let linux = request.spec.linux.as_ref();
+    labels::check(process, linux.unwrap_or(&Linux::default()), Path::new("/sys")).context("config.json")?;
+    let filter = seccomp::of(request.spec).context("config.json")?;
     let (console, our_console) = connect_console(&request.console, process.terminal)?;
     let dir = StateDir::claim(request.state_root, request.id)?;
     let namespaces = Namespaces::of(request.spec);
@@ -103,6 +107,7 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
         console,
         fifo,
         entrance,
+        filter,
         preserve_fds: request.preserve_fds,
         own_session: request.own_session,
     };
@@ -111,12 +116,18 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     state.pid = child.pid.as_raw_pid();
     state.start_time = Stat::read(Path::new("/proc"), child.pid)?.start_time;
 
+    if let Some(score) = process.oom_score_adj {
+        kernel_settings::set_oom_score_adj(child.pid, score)?;
+    }
     if namespaces.is_new(NamespaceKind::User) {
         namespaces::write_id_maps(child.pid, request.spec)?;
         // A child that has failed meanwhile is not there to hear it, but its reason is.
         let _ = channel.order(Order::Proceed);
     }
-    await_ready(&channel, child, &mut || run_create_hooks(request.spec, state))?;
+    if let Some(number) = await_ready(&channel, child, &mut || run_create_hooks(request.spec, state))? {
+        seccomp::listener::hand_over(child, number, request.spec, state, Status::Creating)?;
+    }
+    limits::set(child.pid, &process.rlimits, &mut |message| warn(&message))?;
     let master = our_console.map(terminal::receive_descriptor).transpose()?.flatten();
     dir.write_state(state)?;
     if let Some(file) = request.pid_file {
@@ -182,19 +193,19 @@ fn spawn(job: Job<'_>) -> Result<(Channel, Process)> {
     }
 }
 
-/// Lets the child go on and waits until it is ready.
-pub fn proceed(channel: &Channel, child: &Process) -> Result<()> {
+/// Lets the child go on and waits until it is ready. Gives the number of its descriptor for who decides about its system calls.
+pub fn proceed(channel: &Channel, child: &Process) -> Result<Option<i32>> {
     // A child that has failed meanwhile is not there to hear it, but its reason is.
     let ordered = channel.order(Order::Proceed);
-    await_ready(channel, child, &mut || Ok(()))?;
-    ordered
+    let listener = await_ready(channel, child, &mut || Ok(()))?;
+    ordered.map(|()| listener)
 }
 
-/// Waits until the child is ready, and runs what is to be run when it is at its hooks.
-fn await_ready(channel: &Channel, child: &Process, run_hooks: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+/// Waits until the child is ready, and runs what is to be run when it is at its hooks. Gives what the child says with it.
+fn await_ready(channel: &Channel, child: &Process, run_hooks: &mut dyn FnMut() -> Result<()>) -> Result<Option<i32>> {
     loop {
         match channel.next_report()? {
-            Some(Report::Ready) => return Ok(()),
+            Some(Report::Ready(listener)) => return Ok(listener),
             Some(Report::Warning(message)) => warn(&message),
             Some(Report::Failed(code, message)) => return Err(exit::coded(code, message)),
             Some(Report::AtHooks) => {

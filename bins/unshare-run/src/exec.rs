@@ -7,27 +7,33 @@
 //! The helper goes into the container's cgroup first, while it sees the host's files alone, and what it makes is born
 //! there ([`crate::cgroup`]).
 
-use crate::cgroup::{Entrance, Folders};
+use crate::cgroup::Entrance;
 use crate::create::{Console, await_execution, connect_console, end_child, proceed};
 use crate::mounts::{in_root::Root, pivot_root};
 use crate::narrate::{narrate, warn};
-use crate::process::become_process;
+use crate::process::{Wanted, become_process, labels, limits, scheduling};
 use crate::protocol::{Channel, Order, Report};
-use crate::state::{Process, write_whole};
+use crate::seccomp::{self, Filter};
+use crate::state::{Process, State, Status, write_whole};
 use crate::sys::{self, Cloned};
 use crate::terminal::{self, Terminal};
 use crate::{clone, kernel_settings, namespaces};
 use anyhow::{Context, Result, bail};
 use layout::exit;
-use layout::oci::runtime::Process as ProcessConfig;
+use layout::oci::runtime::{Linux, Process as ProcessConfig, Spec};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use std::path::Path;
 
 /// What the new process is to do.
 #[derive(Debug)]
 struct Job<'a> {
     process: &'a ProcessConfig,
+    linux: &'a Linux,
+    filter: Option<Filter>,
+    /// The host's procfs, if it is needed.
+    proc: Option<OwnedFd>,
     /// The way into the container's cgroup.
     entrance: Entrance,
     /// Where the terminal's master end goes.
@@ -42,8 +48,10 @@ pub struct Request<'a> {
     pub init: &'a Process,
     /// What it is to be.
     pub process: &'a ProcessConfig,
-    /// The folders of the container's cgroup.
-    pub folders: &'a Folders,
+    /// The container's configuration.
+    pub spec: &'a Spec,
+    /// The container's state.
+    pub state: &'a State,
     /// Where its terminal goes.
     pub console: Console,
     /// Descriptors from 3 on that it keeps.
@@ -54,10 +62,21 @@ pub struct Request<'a> {
 
 /// Makes the process; gives it, and the terminal's master end if that came to us. Its program runs by then.
 pub fn exec(request: &Request<'_>) -> Result<(Process, Option<OwnedFd>)> {
-    let entrance = Entrance::open(request.folders)?;
+    let entrance = Entrance::open(&request.state.cgroup_folders)?;
     let (theirs, ours) = connect_console(&request.console, request.process.terminal)?;
-    let job = Job { process: request.process, entrance, console: theirs, preserve_fds: request.preserve_fds };
-    let (channel, child) = spawn(request.init, job)?;
+    let none = Linux::default();
+    let linux = request.spec.linux.as_ref().unwrap_or(&none);
+    labels::check(request.process, linux, Path::new("/sys"))?;
+    let job = Job {
+        process: request.process,
+        linux,
+        proc: labels::open_proc(request.process)?,
+        filter: seccomp::of(request.spec)?,
+        entrance,
+        console: theirs,
+        preserve_fds: request.preserve_fds,
+    };
+    let (channel, child) = starting_on(request.process, || spawn(request.init, job))?;
     if let Err(error) = admit(&channel, &child, request) {
         end_child(&child);
         return Err(error);
@@ -66,12 +85,27 @@ pub fn exec(request: &Request<'_>) -> Result<(Process, Option<OwnedFd>)> {
     Ok((child, master))
 }
 
+/// Makes the process on the processors where it is to be before it is in the container's group; we ourselves stay where we are.
+fn starting_on<T>(process: &ProcessConfig, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Some(affinity) = process.exec_cpu_affinity.as_ref().filter(|affinity| !affinity.initial.is_empty()) else {
+        return make();
+    };
+    let ours = sched_getaffinity(None).context("ask for our own processors")?;
+    scheduling::run_on(&affinity.initial).context("process.execCPUAffinity.initial")?;
+    let made = make();
+    sched_setaffinity(None, &ours).context("go back to our own processors")?;
+    made
+}
+
 /// Lets the new process go on until its program runs.
 fn admit(channel: &Channel, child: &Process, request: &Request<'_>) -> Result<()> {
     if let Some(score) = request.process.oom_score_adj {
-        kernel_settings::set_oom_score_adj(&child.pid.as_raw_pid().to_string(), score)?;
+        kernel_settings::set_oom_score_adj(child.pid, score)?;
     }
-    proceed(channel, child)?;
+    if let Some(number) = proceed(channel, child)? {
+        seccomp::listener::hand_over(child, number, request.spec, request.state, Status::Running)?;
+    }
+    limits::set(child.pid, &request.process.rlimits, &mut |message| warn(&message))?;
     if let Some(file) = request.pid_file {
         write_whole(file, child.pid.as_raw_pid().to_string().as_bytes())?;
     }
@@ -135,7 +169,7 @@ fn help(init: &Process, mut job: Job<'_>, channel: Channel) -> ! {
 
 /// The process: in all namespaces of the container, and soon its program.
 fn become_wanted(job: Job<'_>, channel: &Channel) -> ! {
-    let Job { process, console, preserve_fds, .. } = job;
+    let Job { process, linux, filter, proc, console, preserve_fds, .. } = job;
     let prepared = (|| {
         channel.await_order(Order::Proceed)?;
         rustix::process::setsid().context("make a session")?;
@@ -145,8 +179,15 @@ fn become_wanted(job: Job<'_>, channel: &Channel) -> ! {
             Terminal::open(&root, process.console_size)?.take(console)?;
         }
         terminal::give_streams_to(process)?;
-        let program = become_process(process, &mut |message| drop(channel.report(&Report::Warning(message))))?;
-        channel.report(&Report::Ready)?;
+        if let Some(proc) = proc {
+            labels::apply(process, &proc)?;
+        }
+        if let Some(affinity) = &process.exec_cpu_affinity {
+            scheduling::run_on(&affinity.last).context("process.execCPUAffinity.final")?;
+        }
+        let wanted = Wanted { process, linux, filter: filter.as_ref() };
+        let mut program = become_process(wanted, &mut |message| drop(channel.report(&Report::Warning(message))))?;
+        program.get_ready(channel)?;
         channel.await_order(Order::Go)?;
         anyhow::Ok(program)
     })();

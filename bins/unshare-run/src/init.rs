@@ -11,8 +11,10 @@ use crate::mounts::in_root::Root;
 use crate::mounts::{devices, masked, pivot_root};
 use crate::namespaces::{self, Namespaces};
 use crate::narrate::narrate;
-use crate::process::{Program, become_process};
+use crate::process::program::Program;
+use crate::process::{Wanted, become_process, labels};
 use crate::protocol::{Channel, Order, Report};
+use crate::seccomp::Filter;
 use crate::state::Status;
 use crate::terminal::Terminal;
 use crate::{kernel_settings, mounts, sys, terminal};
@@ -45,6 +47,8 @@ pub struct Job<'a> {
     pub fifo: Option<OwnedFd>,
     /// The way into its cgroup.
     pub entrance: Entrance,
+    /// Its system call filter.
+    pub filter: Option<Filter>,
     /// Descriptors from 3 on that the program keeps.
     pub preserve_fds: u32,
     /// Whether it leads a session of its own; by hand without a terminal it stays in the caller's.
@@ -60,8 +64,8 @@ pub fn run(mut job: Job<'_>, channel: Channel) -> ! {
         let waiting = fifo.map(Waiting::new).transpose()?;
         // What we use from here on is counted, and held to the limits.
         entrance.enter()?;
-        let program = set_up(&mut job, &channel)?;
-        channel.report(&Report::Ready)?;
+        let mut program = set_up(&mut job, &channel)?;
+        program.get_ready(&channel)?;
         channel.await_order(Order::Go)?;
         anyhow::Ok((program, waiting))
     })();
@@ -91,13 +95,18 @@ fn start_later(job: &Job<'_>, program: Program, waiting: Waiting) -> ! {
 }
 
 /// The last step, once it has been let go. Returns only to say why not.
-fn become_program(job: &Job<'_>, program: Program) -> anyhow::Error {
+fn become_program(job: &Job<'_>, mut program: Program) -> anyhow::Error {
     let hooks = job.spec.hooks.as_ref().map_or(&[][..], |hooks| &hooks.start_container);
-    let env = if hooks.is_empty() { Vec::new() } else { program.environment() };
-    match run_hooks(job, "startContainer", hooks, Status::Created, Place { folder: None, env: Some(&env) }) {
-        Ok(()) => program.execute(job.preserve_fds),
-        Err(error) => error,
+    if !hooks.is_empty() {
+        let env = program.environment();
+        let place = Place { folder: None, env: Some(&env) };
+        // They may do no more than the program.
+        let ran = program.confine();
+        if let Err(error) = ran.and_then(|()| run_hooks(job, "startContainer", hooks, Status::Created, place)) {
+            return error;
+        }
     }
+    program.execute(job.preserve_fds)
 }
 
 /// The hooks that come when the root is put together and not entered yet: the parent runs those of the runtime, we run our
@@ -146,15 +155,16 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
         namespaces::new_cgroup_namespace()?;
     }
     kernel_settings::apply(spec, job.namespaces)?;
-    if let Some(score) = job.process.oom_score_adj {
-        kernel_settings::set_oom_score_adj("self", score)?;
+    if let Some(proc) = labels::open_proc(job.process)? {
+        labels::apply(job.process, &proc)?;
     }
-    let linux = spec.linux.clone().unwrap_or_default();
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
     if job.namespaces.is_new(NamespaceKind::Mount) {
         pivot_root::separate_mounts(&linux.rootfs_propagation, job.rootfs)?;
     }
     let terminal = match job.rootfs {
-        Some(rootfs) => set_up_root(job, &linux, rootfs, channel)?,
+        Some(rootfs) => set_up_root(job, linux, rootfs, channel)?,
         None if job.process.terminal => Some(Terminal::open(&pivot_root::open_host_root()?, job.process.console_size)?),
         None => None,
     };
@@ -163,7 +173,8 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
     }
     terminal::give_streams_to(job.process)?;
     let mut warn = |message| drop(channel.report(&Report::Warning(message)));
-    become_process(job.process, &mut warn)
+    let wanted = Wanted { process: job.process, linux, filter: job.filter.as_ref() };
+    become_process(wanted, &mut warn)
 }
 
 /// Everything in the mount namespace: afterwards `/` is the container's.

@@ -10,6 +10,7 @@ use crate::sys;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{NamespaceKind, Spec};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::Pid;
 use std::path::{Path, PathBuf};
 
 /// Host name, domain name and sysctl values.
@@ -34,10 +35,16 @@ pub fn apply(spec: &Spec, namespaces: &Namespaces) -> Result<()> {
     Ok(())
 }
 
-/// How readily the kernel ends this process when memory runs out.
-pub fn set_oom_score_adj(who: &str, score: i32) -> Result<()> {
-    write_proc(&Path::new("/proc").join(who).join("oom_score_adj"), &score.to_string())
-        .with_context(|| format!("set oomScoreAdj {score}"))
+/// How readily the kernel ends a process when memory runs out. This is its parent's task: in a user namespace nobody may
+/// lower it.
+pub fn set_oom_score_adj(pid: Pid, score: i32) -> Result<()> {
+    narrate!(
+        "how readily it is ended when memory runs out",
+        "write(/proc/{}/oom_score_adj, {score})",
+        pid.as_raw_pid()
+    );
+    write_proc(&Path::new("/proc").join(pid.as_raw_pid().to_string()).join("oom_score_adj"), &score.to_string())
+        .with_context(|| format!("set oomScoreAdj {score} (below the caller's takes CAP_SYS_RESOURCE)"))
 }
 
 fn loopback_up() -> Result<()> {

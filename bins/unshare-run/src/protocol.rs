@@ -14,7 +14,7 @@
 //!     | <--------------- Warning ------------- |  (any number)
 //!     | <--------------- AtHooks ------------- |  (only if there are hooks of the runtime)
 //!     | ---------------- Proceed ------------> |
-//!     | <--------------- Ready --------------- |  everything is done but execve
+//!     | <--------------- Ready --------------- |  everything is done but execve (and the filter, unless it has a listener)
 //!     | state.json, pid file                   |
 //!     | ---------------- Go -----------------> |  waits at exec.fifo (create) or executes (run)
 //!     | <-------------- Failed, or end ------- |  the socket closes when execve succeeds
@@ -23,7 +23,7 @@
 use anyhow::{Context, Result, bail};
 use layout::exit;
 use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 /// Longer than any message: a packet is never cut.
 const LONGEST: usize = 32 << 10;
@@ -31,8 +31,9 @@ const LONGEST: usize = 32 << 10;
 /// From the child to the parent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Report {
-    /// Everything is done but to execute the program.
-    Ready,
+    /// Everything is done but to execute the program. If somebody else is to decide about its system calls, the number of the
+    /// descriptor by which he does.
+    Ready(Option<i32>),
     /// Something is not quite as asked for.
     Warning(String),
     /// The root is put together and not entered yet: this is when hooks of the runtime run.
@@ -68,7 +69,10 @@ impl Channel {
     pub fn report(&self, report: &Report) -> Result<()> {
         let mut packet = Vec::new();
         match report {
-            Report::Ready => packet.push(b'R'),
+            Report::Ready(listener) => {
+                packet.push(b'R');
+                packet.extend(listener.iter().flat_map(|number| number.to_ne_bytes()));
+            }
             Report::AtHooks => packet.push(b'H'),
             Report::Warning(text) => {
                 packet.push(b'W');
@@ -101,7 +105,8 @@ impl Channel {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(match packet.split_first() {
             None => None,
-            Some((b'R', _)) => Some(Report::Ready),
+            Some((b'R', [])) => Some(Report::Ready(None)),
+            Some((b'R', &[a, b, c, d])) => Some(Report::Ready(Some(i32::from_ne_bytes([a, b, c, d])))),
             Some((b'H', _)) => Some(Report::AtHooks),
             Some((b'W', rest)) => Some(Report::Warning(text(rest))),
             Some((b'M', &[a, b, c, d])) => Some(Report::Made(i32::from_ne_bytes([a, b, c, d]))),
@@ -124,16 +129,16 @@ impl Channel {
     }
 
     fn send(&self, packet: &[u8]) -> Result<()> {
-        // NOSIGNAL: a peer that is gone is an error here, and no reason to be killed by SIGPIPE.
-        send(&self.0, packet, SendFlags::NOSIGNAL).context("send a message to the other side")?;
+        // write and read, as a filter that is in force already has to allow them: few programs do without these.
+        rustix::io::write(&self.0, packet).context("send a message to the other side")?;
         Ok(())
     }
 
     fn receive(&self) -> Result<Vec<u8>> {
         let mut packet = vec![0; LONGEST];
         loop {
-            match recv(&self.0, packet.as_mut_slice(), RecvFlags::empty()) {
-                Ok((length, _)) => {
+            match rustix::io::read(&self.0, packet.as_mut_slice()) {
+                Ok(length) => {
                     packet.truncate(length);
                     return Ok(packet);
                 }
@@ -161,7 +166,8 @@ mod tests {
     fn messages_arrive_whole_and_the_end_is_seen() {
         let (parent, child) = Channel::pair().unwrap();
         let failed = Report::Failed(127, "exec: \"x\": not found".to_owned());
-        for report in [Report::Warning("w".to_owned()), Report::AtHooks, Report::Ready, Report::Made(7), failed] {
+        let (ready, asked) = (Report::Ready(None), Report::Ready(Some(7)));
+        for report in [Report::Warning("w".to_owned()), Report::AtHooks, ready, asked, Report::Made(7), failed] {
             child.report(&report).unwrap();
             assert_eq!(parent.next_report().unwrap(), Some(report));
         }

@@ -4,7 +4,8 @@
 use crate::kernel_settings::check_sysctl;
 use crate::mounts::options::MountOptions;
 use crate::namespaces::Namespaces;
-use crate::process::resource;
+use crate::process::limits::resource;
+use crate::process::{machine, scheduling};
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Hooks, Linux, NamespaceKind, Process, Spec};
 use serde_json::{Map, Value};
@@ -21,9 +22,10 @@ pub fn validate(spec: &Spec) -> Result<()> {
     let process = spec.process.as_ref().context("process: the configuration has none")?;
     validate_process(process)?;
     let namespaces = Namespaces::of(spec);
-    let linux = spec.linux.clone().unwrap_or_default();
-    validate_namespaces(&linux, &namespaces)?;
-    validate_root(spec, &linux, &namespaces)?;
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    validate_namespaces(linux, &namespaces)?;
+    validate_root(spec, linux, &namespaces)?;
     if !spec.hostname.is_empty() && !namespaces.has(NamespaceKind::Uts) {
         bail!("hostname: it needs a uts namespace of the container's own");
     }
@@ -33,24 +35,14 @@ pub fn validate(spec: &Spec) -> Result<()> {
     for key in linux.sysctl.keys() {
         check_sysctl(key, &namespaces)?;
     }
-    refuse_unsupported(process, &linux)?;
+    machine::check(linux)?;
+    refuse_unsupported(linux)?;
     refuse_extra("linux", &linux.extra)
 }
 
 /// Keys that are known and not done yet.
-fn refuse_unsupported(process: &Process, linux: &Linux) -> Result<()> {
-    let keys = [
-        ("linux.seccomp", linux.seccomp.is_some()),
-        ("linux.mountLabel", !linux.mount_label.is_empty()),
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.personality", linux.personality.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("process.apparmorProfile", !process.apparmor_profile.is_empty()),
-        ("process.selinuxLabel", !process.selinux_label.is_empty()),
-        ("process.scheduler", process.scheduler.is_some()),
-        ("process.ioPriority", process.io_priority.is_some()),
-        ("process.execCPUAffinity", process.exec_cpu_affinity.is_some()),
-    ];
+fn refuse_unsupported(linux: &Linux) -> Result<()> {
+    let keys = [("linux.intelRdt", linux.intel_rdt.is_some())];
     match keys.iter().find(|(_, given)| *given) {
         Some((key, _)) => bail!("{key} is not supported"),
         None => Ok(()),
@@ -77,7 +69,8 @@ fn validate_hooks(hooks: &Hooks) -> Result<()> {
     refuse_extra("hooks", &hooks.extra)
 }
 
-fn validate_process(process: &Process) -> Result<()> {
+/// Checks a process, the container's first one or another.
+pub fn validate_process(process: &Process) -> Result<()> {
     if process.args.is_empty() {
         bail!("process.args: they name no program");
     }
@@ -99,6 +92,7 @@ fn validate_process(process: &Process) -> Result<()> {
     if process.oom_score_adj.is_some_and(|score| !(-1000..=1000).contains(&score)) {
         bail!("process.oomScoreAdj: it must be from -1000 to 1000");
     }
+    scheduling::check(process)?;
     refuse_extra("process", &process.extra)
 }
 
@@ -208,8 +202,8 @@ mod tests {
         type Change = fn(&mut Value);
         let cases: [(&str, Change); 16] = [
             ("hooks.poststop", |spec| spec["hooks"] = json!({"poststop": [{"path": "bin/x"}]})),
-            ("seccomp", |spec| spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO"})),
-            ("apparmorProfile", |spec| spec["process"]["apparmorProfile"] = json!("docker-default")),
+            ("scheduler.policy", |spec| spec["process"]["scheduler"] = json!({"policy": "SCHED_BEST"})),
+            ("personality", |spec| spec["linux"]["personality"] = json!({"domain": "BSD"})),
             ("intelRdt", |spec| spec["linux"]["intelRdt"] = json!({"closID": "x"})),
             ("uidMappings", |spec| {
                 spec["mounts"][0]["uidMappings"] = json!([{"containerID": 0, "hostID": 1, "size": 1}])

@@ -119,9 +119,9 @@ fn a_script_that_names_the_runtime_as_its_interpreter_gets_nothing() {
 #[test]
 fn what_is_not_supported_is_refused_before_anything_is_made() {
     let mut bundle = Bundle::new("true");
-    bundle.config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO"});
+    bundle.config["linux"]["intelRdt"] = json!({"closID": "x"});
     let said = bundle.run("x");
-    assert_eq!((said.code, said.err.as_str()), (1, "unshare-run: config.json: linux.seccomp is not supported"));
+    assert_eq!((said.code, said.err.as_str()), (1, "unshare-run: config.json: linux.intelRdt is not supported"));
     assert_eq!(bundle.call(&["list", "-q"]).out, "");
 }
 

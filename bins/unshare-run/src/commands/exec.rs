@@ -7,9 +7,10 @@ use crate::exec::{self, Request};
 use crate::process::capabilities;
 use crate::run::{self, Forward, Signals};
 use crate::state::{Process, StateDir, Status};
+use crate::validate::validate_process;
 use crate::{bundle, by_hand};
 use anyhow::{Context, Result, bail};
-use layout::oci::runtime::Process as ProcessConfig;
+use layout::oci::runtime::{Process as ProcessConfig, Spec};
 use std::path::Path;
 
 /// Runs a process in a container; gives its exit code, or 0 when detached.
@@ -23,7 +24,9 @@ pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
         (Some(init), Status::Created | Status::Running) => init,
         (_, status) => bail!("exec in {id}: cannot exec in a {} container", status.as_str()),
     };
-    let process = wanted(options, &dir).with_context(what)?;
+    let spec = dir.config().with_context(what)?;
+    let process = wanted(options, &spec).with_context(what)?;
+    validate_process(&process).with_context(what)?;
     let console = match (&options.console_socket, process.terminal) {
         (Some(path), _) => Console::Socket(path.clone()),
         (None, true) if !options.detach => Console::Ours,
@@ -34,7 +37,8 @@ pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
     let (child, master) = exec::exec(&Request {
         init: &init,
         process: &process,
-        folders: &state.cgroup_folders,
+        spec: &spec,
+        state: &state,
         console,
         preserve_fds: options.preserve_fds,
         pid_file: options.pid_file.as_deref(),
@@ -46,12 +50,11 @@ pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
 }
 
 /// The process that is wanted: the container's own, but for what the options say.
-fn wanted(options: &cli::Exec, dir: &StateDir) -> Result<ProcessConfig> {
+fn wanted(options: &cli::Exec, spec: &Spec) -> Result<ProcessConfig> {
     if let Some(file) = &options.process {
         return bundle::read_process(file);
     }
-    let config = dir.config()?;
-    let mut process = config.process.context("config.json has no process")?;
+    let mut process = spec.process.clone().context("config.json has no process")?;
     if options.command.is_empty() {
         bail!("no command is given");
     }

@@ -106,6 +106,26 @@ impl Sets {
         sets
     }
 
+    /// The same with `CAP_SYS_ADMIN`, for a while: until [`Sets::drop_the_rest`].
+    pub fn with_sys_admin(self) -> Sets {
+        let sys_admin = CapabilitySet::SYS_ADMIN.bits();
+        Sets { effective: self.effective | sys_admin, permitted: self.permitted | sys_admin, ..self }
+    }
+
+    /// Gives up what is in none of the sets: capset(2) and no other system call.
+    pub fn drop_the_rest(&self) -> Result<()> {
+        rustix::thread::set_capabilities(None, self.three()).context("set the capabilities")
+    }
+
+    fn three(&self) -> CapabilitySets {
+        let bits = CapabilitySet::from_bits_retain;
+        CapabilitySets {
+            effective: bits(self.effective),
+            permitted: bits(self.permitted),
+            inheritable: bits(self.inheritable),
+        }
+    }
+
     /// Gives up for ever what is not in the bounding set. This needs `CAP_SETPCAP`, so it comes before [`Sets::apply`].
     pub fn bound(&self) -> Result<()> {
         narrate!(
@@ -134,9 +154,7 @@ impl Sets {
         let Sets { effective, permitted, inheritable, .. } = *self;
         narrate!("what it may do now", "capset({effective:#x}, {permitted:#x}, {inheritable:#x})");
         let bits = CapabilitySet::from_bits_retain;
-        let sets =
-            CapabilitySets { effective: bits(effective), permitted: bits(permitted), inheritable: bits(inheritable) };
-        rustix::thread::set_capabilities(None, sets).context("set the capabilities")?;
+        rustix::thread::set_capabilities(None, self.three()).context("set the capabilities")?;
         rustix::thread::clear_ambient_capability_set().context("clear the ambient capabilities")?;
         let possible = self.ambient & permitted & inheritable;
         for number in (0..64).filter(|number| possible & (1 << number) != 0) {

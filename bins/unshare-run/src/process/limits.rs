@@ -3,27 +3,28 @@
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::Rlimit;
 use rustix::io::Errno;
-use rustix::process::Resource;
+use rustix::process::{self, Pid, Resource, prlimit};
+
+/// Sets the limits of a process. This is its parent's task: in a user namespace nobody may raise a hard limit.
+pub fn set(pid: Pid, limits: &[Rlimit], warn: &mut dyn FnMut(String)) -> Result<()> {
+    limits.iter().try_for_each(|limit| set_one(pid, limit, warn))
+}
 
 /// Sets one limit; where the host's may not be raised, that stays, with a warning.
-pub fn set_limit(limit: &Rlimit, warn: &mut dyn FnMut(String)) -> Result<()> {
+fn set_one(pid: Pid, limit: &Rlimit, warn: &mut dyn FnMut(String)) -> Result<()> {
     let Some(resource) = resource(&limit.kind) else { bail!("set {}: there is no such limit", limit.kind) };
+    let Rlimit { soft, hard, kind } = limit;
     // The kernel's RLIM_INFINITY is all ones, as in the configuration.
     let finite = |value: u64| (value != u64::MAX).then_some(value);
-    let wanted = rustix::process::Rlimit { current: finite(limit.soft), maximum: finite(limit.hard) };
-    match rustix::process::setrlimit(resource, wanted) {
-        Err(Errno::PERM) => {}
-        other => return other.with_context(|| format!("set {} to {}:{}", limit.kind, limit.soft, limit.hard)),
-    }
-    // Raising a hard limit takes CAP_SYS_RESOURCE, which not every host gives away.
-    let ours = rustix::process::getrlimit(resource).maximum;
-    warn(format!(
-        "set {} to {}:{}: the host's hard limit stays, not permitted to raise it",
-        limit.kind, limit.soft, limit.hard
-    ));
-    let current = Some(finite(limit.soft).unwrap_or(u64::MAX).min(ours.unwrap_or(u64::MAX)));
-    let lowered = rustix::process::Rlimit { current: current.and_then(finite), maximum: ours };
-    rustix::process::setrlimit(resource, lowered).with_context(|| format!("set {}", limit.kind))
+    let prlimit = |current, maximum| prlimit(Some(pid), resource, process::Rlimit { current, maximum });
+    let old = match prlimit(finite(*soft), finite(*hard)) {
+        Err(Errno::PERM) => process::getrlimit(resource),
+        other => return other.map(drop).with_context(|| format!("set {kind} to {soft}:{hard}")),
+    };
+    // Raising a hard limit takes CAP_SYS_RESOURCE, which not every host gives away. The child has what we have.
+    warn(format!("set {kind} to {soft}:{hard}: the host's hard limit stays, not permitted to raise it"));
+    let current = finite(*soft).unwrap_or(u64::MAX).min(old.maximum.unwrap_or(u64::MAX));
+    prlimit(finite(current), old.maximum).map(drop).with_context(|| format!("set {kind}"))
 }
 
 /// The limit of a name (getrlimit(2)).

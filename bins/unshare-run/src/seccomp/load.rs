@@ -31,17 +31,12 @@ pub fn flags(names: &[String], notifies: bool) -> Result<u32> {
     Ok(flags)
 }
 
-/// A filter that is in force; with the descriptor by which somebody else decides, if it asks for that.
-#[derive(Debug)]
-pub struct Loaded {
-    /// What seccomp_unotify(2) is about.
-    pub listener: Option<OwnedFd>,
-}
-
 impl Filter {
     /// Loads the filter. This takes `no_new_privs` or `CAP_SYS_ADMIN`: else a set-user-id program could be had to
     /// run with calls failing that it does not expect to fail.
-    pub fn load(&self) -> Result<Loaded> {
+    ///
+    /// Gives the descriptor by which somebody else decides, if one does (seccomp_unotify(2)).
+    pub fn load(&self) -> Result<Option<OwnedFd>> {
         narrate!(
             "what it may ask the kernel for",
             "seccomp(SECCOMP_SET_MODE_FILTER, {:#x}, {} instructions)",
@@ -49,8 +44,8 @@ impl Filter {
             self.program.len()
         );
         let loaded = sys::seccomp_set_mode_filter(self.flags, &self.program);
-        let listener = loaded.map_err(|errno| anyhow::Error::new(errno).context(hint(errno)));
-        Ok(Loaded { listener: listener.context("load the system call filter")? })
+        let loaded = loaded.map_err(|errno| anyhow::Error::new(errno).context(hint(errno)));
+        loaded.context("load the system call filter")
     }
 }
 

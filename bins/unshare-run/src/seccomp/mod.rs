@@ -15,6 +15,7 @@
 mod architecture;
 mod bpf;
 mod conditions;
+pub mod listener;
 mod load;
 mod numbers;
 mod rules;
@@ -23,12 +24,11 @@ mod tests;
 mod tree;
 
 pub use bpf::Instruction;
-pub use load::Loaded;
 
 use anyhow::{Context, Result, bail};
 use architecture::Architecture;
 use bpf::Program;
-use layout::oci::runtime::{Seccomp, SeccompAction};
+use layout::oci::runtime::{Seccomp, SeccompAction, Spec};
 use rules::Rules;
 
 /// The kernel takes no longer programs (BPF_MAXINSNS).
@@ -72,7 +72,8 @@ impl Filter {
     }
 }
 
-/// The filter of a configuration, if it has one; what is wrong with it is told by its key.
-pub fn of(profile: Option<&Seccomp>) -> Result<Option<Filter>> {
+/// The filter of a configuration, if it has one.
+pub fn of(spec: &Spec) -> Result<Option<Filter>> {
+    let profile = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     profile.map(|profile| Filter::compile(profile).context("linux.seccomp")).transpose()
 }

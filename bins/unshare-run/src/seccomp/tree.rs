@@ -4,7 +4,7 @@ use super::architecture::Architecture;
 use super::bpf::{EQUAL, GREATER_OR_EQUAL, Label, Program};
 use super::conditions;
 use super::numbers::{Range, Ranges};
-use super::rules::{Decision, KILL_THREAD, Rules};
+use super::rules::{Case, Decision, KILL_THREAD, Rules};
 
 /// Where `seccomp_data` has the number of the call, and the architecture.
 const NUMBER: u32 = 0;
@@ -18,35 +18,57 @@ pub fn emit(program: &mut Program, rules: &Rules<'_>, native: Architecture, list
     // What is written last is asked first: the machine's own.
     for architecture in relatives.chain([&native]) {
         let ranges = Ranges::of(rules, *architecture, with_x32);
-        let search = search(program, rules, &ranges, architecture.is_wide());
+        let default = rules.default;
+        let mut tree = Tree { program: &mut *program, default, wide: architecture.is_wide(), written: Vec::new() };
+        let search = tree.search(&ranges);
         let numbers = program.load(NUMBER, search);
         otherwise = program.compare(EQUAL, architecture.audit(), numbers, otherwise);
     }
     program.load(ARCHITECTURE, otherwise);
 }
 
-/// A binary search for the range that the number is in.
-fn search(program: &mut Program, rules: &Rules<'_>, ranges: &[Range], wide: bool) -> Label {
-    if let [range] = ranges {
-        return decide(program, rules, &range.decision, wide);
-    }
-    let (below, above) = ranges.split_at(ranges.len() / 2);
-    let first_above = above[0].first;
-    let above = search(program, rules, above, wide);
-    let below = search(program, rules, below, wide);
-    program.compare(GREATER_OR_EQUAL, first_above, above, below)
+/// The part of the program that is about one architecture.
+struct Tree<'a> {
+    program: &'a mut Program,
+    default: u32,
+    /// Whether arguments have 64 bits.
+    wide: bool,
+    /// What has been written already: calls that depend on the same conditions share the code.
+    written: Vec<(&'a [Case], Label)>,
 }
 
-fn decide(program: &mut Program, rules: &Rules<'_>, decision: &Decision, wide: bool) -> Label {
-    match decision {
-        Decision::Always(verdict) => program.verdict(*verdict),
-        Decision::Depends(cases) => {
-            let mut otherwise = program.verdict(rules.default);
-            for case in cases.iter().rev() {
-                let verdict = program.verdict(case.verdict);
-                otherwise = conditions::all(program, &case.conditions, wide, verdict, otherwise);
-            }
-            otherwise
+impl<'a> Tree<'a> {
+    /// A binary search for the range that the number is in.
+    fn search(&mut self, ranges: &'a [Range]) -> Label {
+        if let [range] = ranges {
+            return self.decide(&range.decision);
         }
+        let (below, above) = ranges.split_at(ranges.len() / 2);
+        let first_above = above[0].first;
+        let above = self.search(above);
+        let below = self.search(below);
+        self.program.compare(GREATER_OR_EQUAL, first_above, above, below)
+    }
+
+    fn decide(&mut self, decision: &'a Decision) -> Label {
+        match decision {
+            Decision::Always(verdict) => self.program.verdict(*verdict),
+            Decision::Depends(cases) => match self.written.iter().find(|(same, _)| same == cases) {
+                Some((_, label)) => *label,
+                None => {
+                    let label = self.ask(cases);
+                    self.written.push((cases, label));
+                    label
+                }
+            },
+        }
+    }
+
+    fn ask(&mut self, cases: &[Case]) -> Label {
+        let default = self.program.verdict(self.default);
+        cases.iter().rev().fold(default, |otherwise, case| {
+            let verdict = self.program.verdict(case.verdict);
+            conditions::all(self.program, &case.conditions, self.wide, verdict, otherwise)
+        })
     }
 }

@@ -6,7 +6,9 @@ use rustix::process::Pid;
 use std::mem::size_of;
 
 mod mounts;
+mod process;
 pub use mounts::{MountAttr, mount_setattr};
+pub use process::*;
 
 /// The two ends of [`clone3`].
 #[derive(Debug)]
@@ -134,25 +136,6 @@ pub fn loopback_up(socket: impl AsFd) -> Result<()> {
     check(
         unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) } as libc::c_long
     )
-}
-
-/// Sets the system call filter of this process: seccomp(2) SECCOMP_SET_MODE_FILTER. With the flag
-/// SECCOMP_FILTER_FLAG_NEW_LISTENER (8), the descriptor to decide by.
-///
-/// # Errors
-/// `EACCES` without no_new_privs and `CAP_SYS_ADMIN`; `EINVAL` for a flag that the kernel does not know.
-pub fn seccomp_set_mode_filter(flags: u32, program: &[crate::seccomp::Instruction]) -> Result<Option<OwnedFd>> {
-    const NEW_LISTENER: u32 = 8;
-    // `Instruction` is repr(C) with the fields of sock_filter.
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut().cast() };
-    // SAFETY: the kernel copies `len` instructions from `filter`, which is a slice of as many of the same form, and writes nothing.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
-    match result {
-        -1 => Err(last_errno()),
-        // SAFETY: with this flag a success is a new descriptor, that nobody else owns.
-        fd if flags & NEW_LISTENER != 0 => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })),
-        _ => Ok(None),
-    }
 }
 
 /// Ends this process at once, without running what the parent, whose copy it is, has registered for its own end.
