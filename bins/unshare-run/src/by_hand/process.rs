@@ -80,7 +80,7 @@ fn parse_ulimit(text: &str) -> Result<Rlimit> {
     let form = || format!("--ulimit {text}: it must have the form NAME=SOFT or NAME=SOFT:HARD, in numbers");
     let (name, values) = text.split_once('=').with_context(form)?;
     let kind = format!("RLIMIT_{}", name.to_ascii_uppercase());
-    if crate::process::resource(&kind).is_none() {
+    if crate::process::limits::resource(&kind).is_none() {
         bail!("--ulimit {text}: there is no such limit as {name} (see getrlimit(2))");
     }
     let number = |value: &str| match value {
