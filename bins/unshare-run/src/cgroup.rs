@@ -86,9 +86,34 @@ pub fn path_of(spec: &Spec, id: &str) -> Result<Option<String>> {
     }
     Ok(match (path, &linux.resources) {
         ("", None) => None,
+        // Who may make no group and asks for no limit gets none, as with runc.
+        ("", Some(resources)) if limits_nothing(resources) && !is_root_of_the_machine() => None,
         ("", Some(_)) => Some(format!("{OURS}/{id}")),
         (path, _) => Some(format!("/{}", path.trim_start_matches('/'))),
     })
+}
+
+/// Whether there is nothing but a device list, which every configuration has. (Without power over the machine no device
+/// can be made anyway.)
+fn limits_nothing(resources: &Resources) -> bool {
+    Resources { devices: Vec::new(), ..resources.clone() } == Resources::default()
+}
+
+/// Root, and not only of a user namespace.
+fn is_root_of_the_machine() -> bool {
+    let all = || std::fs::read_to_string("/proc/self/uid_map");
+    let has_all = |map: String| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    rustix::process::geteuid().is_root() && all().is_ok_and(has_all)
+}
+
+/// What to do for who may not make groups.
+fn hint() -> &'static str {
+    match is_root_of_the_machine() {
+        true => "",
+        false => {
+            " (limits need a group; root can give you one to make yours in: cgset create --delegate, then --cgroup-parent)"
+        }
+    }
 }
 
 /// Makes the group with its limits. If that fails, nothing is left of it: `cgset` sees to that, also when we die
@@ -96,7 +121,7 @@ pub fn path_of(spec: &Spec, id: &str) -> Result<Option<String>> {
 pub fn create(path: &str, resources: Option<&Resources>) -> Result<Folders> {
     let json = serde_json::to_vec(&resources.cloned().unwrap_or_default()).context("encode linux.resources")?;
     let call = Call::new(Tool::Cgset).args(["create", path, "--resources", "-", "--json"]);
-    let what = || format!("create cgroup {path}");
+    let what = || format!("create cgroup {path}{}", hint());
     let answer = run(&call, &json).with_context(what)?;
     serde_json::from_slice(&answer).context("read the answer of cgset create").with_context(what)
 }

@@ -1,6 +1,6 @@
 //! The moment at which one process becomes two, and the second one is somewhere else.
 
-use crate::namespaces::{self, Namespaces};
+use crate::namespaces::{self, Namespaces, refused};
 use crate::narrate::narrate;
 use crate::sys::{self, Cloned};
 use anyhow::{Context, Result};
@@ -14,9 +14,9 @@ pub fn into_namespaces(namespaces: &Namespaces, group: Option<BorrowedFd<'_>>) -
     let home = namespaces.enter_pid_namespace()?;
     let names = with_group(namespaces.clone_flag_names(), group);
     narrate!("a process in new namespaces", "clone3({names})");
-    let cloned = sys::clone3(flags, group).with_context(|| match rustix::process::geteuid().is_root() {
-        true => "clone3",
-        false => "clone3 (who is not root needs a user namespace: --user --map-root-user)",
+    let cloned = sys::clone3(flags, group).map_err(|errno| {
+        let why = refused::why(errno, namespaces);
+        anyhow::Error::new(errno).context(format!("clone3{why}"))
     });
     if let (Some(home), false) = (home, matches!(cloned, Ok(Cloned::Child))) {
         // Our own later children (a cgset that cleans up) are to be in our own pid namespace again.

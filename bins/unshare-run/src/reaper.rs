@@ -16,7 +16,17 @@ use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, wait};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
+use std::path::Path;
+
+/// The command line; called by the name that docker's init has, `/sbin/docker-init -- sh`, this is that of `init`.
+pub fn by_name(mut args: Vec<OsString>) -> Vec<OsString> {
+    let name = args.first().map(Path::new).and_then(Path::file_name);
+    if name == Some(OsStr::new("docker-init")) {
+        args.insert(1, "init".into());
+    }
+    args
+}
 
 /// Runs the program; gives its exit code.
 pub fn run(command: &[String]) -> Result<u8> {

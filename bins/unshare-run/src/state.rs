@@ -132,7 +132,7 @@ impl StateDir {
             _ => Err(error),
         });
         match made {
-            Ok(()) => Ok(dir),
+            Ok(()) => is_ours(root).map(|()| dir),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 bail!("create container {id}: container with given ID already exists")
             }
@@ -200,6 +200,16 @@ impl StateDir {
         let name = users.find(|fields| fields.get(2).is_some_and(|field| field.parse() == Ok(uid)));
         name.map_or_else(|| uid.to_string(), |fields| fields[0].to_owned())
     }
+}
+
+/// A plain user's folder may be in `/tmp`, where anybody could have made it before him.
+fn is_ours(root: &Path) -> Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    let owner = || fs::metadata(root).map(|meta| meta.uid()).with_context(|| format!("stat {}", root.display()));
+    if own != 0 && ![0, own].contains(&owner()?) {
+        bail!("use {}: it belongs to somebody else; name another by CTR_RUN or --root", root.display());
+    }
+    Ok(())
 }
 
 /// The containers of a root folder, by name.

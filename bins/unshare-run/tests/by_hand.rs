@@ -4,10 +4,8 @@
 
 mod common;
 
-use common::{Said, make_rootfs, program};
+use common::{Said, make_rootfs, program, until};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// Runs the program by hand, with a state folder of its own, in which nothing may be left.
@@ -57,6 +55,7 @@ fn with_a_rootfs_it_is_a_container() {
     let line =
         "--pid --mount --uts --ipc --net --rootfs ROOTFS --hostname box -- sh -c hostname;~echo~$$;~id~-u;~ls~/;~pwd";
     assert_eq!(prints(line), "box\n1\n0\nbin\ndev\netc\nproc\nroot\nsys\ntmp\n/");
+    assert_eq!(prints("--mount --rootfs ROOTFS -u web --group-add 7 -- sh -c id~-u;~id~-G"), "33\n33 7");
     assert_eq!(prints("--mount --rootfs ROOTFS --workdir tmp -u 33:44 -- sh -c pwd;~id~-u;~id~-g"), "/tmp\n33\n44");
     assert!(by_hand("--rootfs ROOTFS -- true").err.contains("(by hand: --mount)"));
 }
@@ -104,43 +103,77 @@ fn spec_prints_what_the_flags_stand_for() {
 }
 
 #[test]
-fn a_plain_user_is_root_in_a_user_namespace_of_his_own() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    make_rootfs(&path("rootfs"));
-    // A copy that user 65534 can reach, whatever the folders on the way to the built one permit.
-    fs::copy(program(), path("unshare-run")).unwrap();
-    fs::create_dir(path("state")).unwrap();
-    for place in [dir.path().to_owned(), path("state"), path("rootfs")] {
-        std::os::unix::fs::chown(&place, Some(65534), Some(65534)).unwrap();
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+fn a_namespace_that_exists_is_joined_by_its_file() {
+    let mut other = Command::new("unshare").args(["--net", "--uts", "sleep", "1000"]).spawn().unwrap();
+    let file = |kind: &str| format!("/proc/{}/ns/{kind}", other.id());
+    until("it is somewhere else", || {
+        fs::read_link(file("net")).unwrap() != fs::read_link("/proc/self/ns/net").unwrap()
+    });
+    for kind in ["net", "uts"] {
+        let theirs = fs::read_link(file(kind)).unwrap().display().to_string();
+        let place = prints(&format!("--{kind}={} -- readlink /proc/self/ns/{kind}", file(kind)));
+        assert_eq!(place, theirs);
     }
-    let as_user = |args: &[&str]| -> Said {
-        let mut command = Command::new(path("unshare-run"));
-        command.arg("--root").arg(path("state")).args(args).uid(65534).gid(65534).current_dir("/");
-        command.output().unwrap().into()
+    let said = by_hand("--net=/etc/passwd -- true");
+    assert!(said.code == 125 && said.err.contains("join /etc/passwd"), "{said:?}");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn files_of_the_host_and_memory_are_shown_inside() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "hello").unwrap();
+    let line = format!(
+        "--mount --rootfs ROOTFS --bind {0}:/a --bind {0}/file:/b/file:ro --tmpfs /c:size=1m,mode=700 --read-only -- sh -c {1}",
+        dir.path().display(),
+        "cat~/b/file;~echo~x~>/a/made;~stat~-c~%a~/c;~touch~/c/x;~(echo~x~>/b/file)~2>/dev/null~||~echo~ro;~touch~/x~2>/dev/null~||~echo~ro"
+    );
+    assert_eq!(prints(&line), "hello700\nro\nro");
+    assert_eq!(fs::read_to_string(dir.path().join("made")).unwrap(), "x\n");
+}
+
+#[test]
+fn power_is_given_and_taken_by_name() {
+    let effective = |flags: &str| {
+        let status =
+            prints(&format!("--mount --rootfs ROOTFS {flags} -- grep -E Cap(Eff|Bnd)|NoNewPrivs /proc/self/status"));
+        status.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    let rootfs = path("rootfs");
+    let none = "0000000000000000";
+    assert_eq!(effective("--cap-drop all"), ["CapEff:", none, "CapBnd:", none, "NoNewPrivs:", "0"]);
+    let chown = "0000000000000001";
+    let words = effective("--cap-drop ALL --cap-add cap_chown --no-new-privs");
+    assert_eq!(words, ["CapEff:", chown, "CapBnd:", chown, "NoNewPrivs:", "1"]);
+    assert_eq!(effective("--cap-add sys_admin --cap-drop kill")[1], "00000000a82425db");
+    // For whoever is not root they are the limit only: nothing is handed on to a program.
+    assert_eq!(effective("--user 33")[..4], ["CapEff:", none, "CapBnd:", "00000000a80425fb"]);
+}
+
+#[test]
+fn names_limits_and_parameters_are_its_own() {
+    let script = "hostname;~cat~/proc/sys/kernel/domainname~/proc/sys/net/ipv4/ip_forward;~ulimit~-Sn;~ulimit~-Hn";
+    let flags = "--uts --net --hostname box --domainname dom --sysctl net.ipv4.ip_forward=1 --ulimit nofile=100:200";
+    assert_eq!(prints(&format!("{flags} -- sh -c {script}")), "box\ndom\n1\n100\n200");
+}
+
+#[test]
+fn the_environment_is_the_callers_and_nothing_of_ours() {
+    let inside = prints("--uts -- env");
+    assert!(inside.contains("PATH=") && !inside.contains("CTR_PROGRAM"), "{inside}");
+}
+
+#[test]
+fn the_examples_of_the_help_work() {
+    let dir = tempfile::tempdir().unwrap();
+    make_rootfs(&dir.path().join("rootfs"));
+    let said: Said = Command::new(program()).arg("--help").output().unwrap().into();
+    let examples = said.out.split("Examples:").nth(1).unwrap();
+    let lines: Vec<&str> = examples.lines().map(str::trim).filter(|line| line.starts_with("unshare-run")).collect();
+    assert!(lines.len() >= 6, "{examples}");
     let script =
-        "id -u; echo $$; hostname; touch /made && stat -c %u /made; cat /proc/self/uid_map; mount | grep -c ^proc";
-    let said = as_user(&[
-        "--map-root-user",
-        "--pid",
-        "--mount",
-        "--uts",
-        "--hostname",
-        "box",
-        "--rootfs",
-        rootfs.to_str().unwrap(),
-        "--",
-        "sh",
-        "-c",
-        script,
-    ]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.out.starts_with("0\n1\nbox\n0\n         0      65534          1"), "{said:?}");
-    use std::os::unix::fs::MetadataExt;
-    assert_eq!(fs::metadata(rootfs.join("made")).unwrap().uid(), 65534);
-    let said = as_user(&["--uts", "--", "true"]);
-    assert!(said.code == 125 && said.err.contains("who is not root needs a user namespace"), "{said:?}");
+        format!("set -e; unshare-run() {{ {} --root ./state \"$@\"; }}; ", program().display()) + &lines.join("; ");
+    let mut command = Command::new("bash");
+    let said: Said = command.args(["-c", &script]).current_dir(dir.path()).output().unwrap().into();
+    assert!(said.code == 0 && said.out.starts_with("box\n") && said.out.ends_with("hello"), "{said:?}");
 }

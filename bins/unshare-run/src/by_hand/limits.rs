@@ -22,6 +22,12 @@ pub fn resources(flags: &LimitFlags, has_rootfs: bool) -> Result<Option<Resource
     }))
 }
 
+/// The group's path, where the flags give it a place.
+pub fn group(flags: &LimitFlags, name: &str) -> String {
+    let parent = flags.cgroup_parent.as_ref().map(|parent| parent.trim_matches('/'));
+    parent.map_or_else(String::new, |parent| format!("/{parent}/{name}"))
+}
+
 fn memory(flags: &LimitFlags) -> Result<Option<Memory>> {
     let Some(limit) = &flags.memory else { return Ok(None) };
     let bytes = |text: &str| layout::units::parse_bytes(text).map(|bytes| bytes as i64);

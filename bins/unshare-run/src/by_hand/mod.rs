@@ -38,6 +38,8 @@ pub struct Caller {
     pub cwd: PathBuf,
     /// Permitted capabilities.
     pub capabilities: u64,
+    /// The container's name, as there is one on disk.
+    pub name: String,
     /// Our own program, for `--init`.
     pub program: PathBuf,
 }
@@ -54,6 +56,7 @@ impl Caller {
             env: own.filter_map(|(k, v)| Some(format!("{}={}", text(k)?, text(v)?))).collect(),
             cwd: std::env::current_dir().context("ask for the current folder")?,
             capabilities: capabilities::permitted()?,
+            name: format!("by-hand-{}", layout::id::random_hex(6)?),
             program: own_program().context("ask for our own program")?,
         })
     }
@@ -73,6 +76,7 @@ pub fn spec(hand: &Hand, caller: &Caller) -> Result<Spec> {
     let mut linux = spec.linux.take().unwrap_or_default();
     namespaces::set(&mut linux, &hand.namespaces, caller)?;
     linux.resources = limits::resources(&hand.limits, hand.files.rootfs.is_some())?;
+    linux.cgroups_path = limits::group(&hand.limits, &caller.name);
     spec.hostname = hand.namespaces.hostname.clone().unwrap_or_default();
     spec.domainname = hand.namespaces.domainname.clone().unwrap_or_default();
     files::set(&mut spec, &mut linux, &hand.files, caller)?;
@@ -158,6 +162,7 @@ mod tests {
             env: vec!["A=b".to_owned()],
             cwd: "/home/me".into(),
             capabilities: 0b1,
+            name: "by-hand-1".to_owned(),
             program: "/usr/bin/unshare-run".into(),
         }
     }

@@ -161,4 +161,7 @@ pub struct LimitFlags {
     /// How many tasks it may have
     #[arg(long, value_name = "NUMBER")]
     pub pids_limit: Option<i64>,
+    /// The group that its group is made in: that of a plain user has to be his (`cgset create --delegate`)
+    #[arg(long, value_name = "GROUP")]
+    pub cgroup_parent: Option<String>,
 }

@@ -14,11 +14,12 @@ pub fn by_hand(root: &Path, hand: &Hand) -> Result<u8> {
         bail!("read the command line: give a command after `--`, or a subcommand (see --help)");
     }
     prepare(0)?;
-    let spec = spec(hand, &Caller::this()?)?;
+    let caller = Caller::this()?;
+    let spec = spec(hand, &caller)?;
     let signals = Signals::take()?;
     let created = create::create(&Request {
         state_root: root,
-        id: &format!("by-hand-{}", layout::id::random_hex(6)?),
+        id: &caller.name,
         spec: &spec,
         bundle: Path::new("/"),
         pid_file: None,

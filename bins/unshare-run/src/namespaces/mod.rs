@@ -5,6 +5,8 @@
 //! parent around clone3. A cgroup namespace takes the group that one is in as its root, so it is made
 //! last, when the process is in its group.
 
+pub mod refused;
+
 use crate::narrate::narrate;
 use anyhow::{Context, Result};
 use layout::oci::runtime::{IdMapping, Namespace, NamespaceKind, Spec};
@@ -158,7 +160,7 @@ pub fn write_id_maps(pid: Pid, spec: &Spec) -> Result<()> {
     let write = |file: &str, text: &str| {
         let path = format!("/proc/{}/{file}", pid.as_raw_pid());
         narrate!("who is who inside", "write({path}, {:?})", text.trim_end());
-        std::fs::write(&path, text).with_context(|| format!("write {text:?} to {path}"))
+        std::fs::write(&path, text).with_context(|| format!("write {text:?} to {path}{}", refused::why_powerless()))
     };
     if !rustix::process::geteuid().is_root() {
         // Otherwise one could leave a group, and with it what the group is kept from (CVE-2014-8989).
