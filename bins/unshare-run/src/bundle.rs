@@ -2,26 +2,72 @@
 
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Process, Spec};
+use rustix::fs::{Mode, OFlags};
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// A configuration is some kilobytes. What is far beyond that is none, and is not read to its end.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// The bundle's folder, absolute, and its configuration.
 pub fn read(bundle: &Path) -> Result<(PathBuf, Spec)> {
     let dir = bundle.canonicalize().with_context(|| format!("open bundle {}", bundle.display()))?;
-    let spec: Spec = layout::publish::read_json(&dir.join("config.json"))?;
+    let file = dir.join("config.json");
+    let spec: Spec = read_config(&file).with_context(|| format!("read {}", file.display()))?;
     if spec.root.is_none() {
-        bail!("{}: root: a bundle must have one", dir.join("config.json").display());
+        bail!("{}: root: a bundle must have one", file.display());
     }
     Ok((dir, spec))
 }
 
 /// Reads a process, for `exec --process`.
 pub fn read_process(file: &Path) -> Result<Process> {
-    layout::publish::read_json(file)
+    // It may be a pipe: `--process <(...)`.
+    File::open(file)
+        .context("open it")
+        .and_then(|opened| parse(&opened))
+        .with_context(|| format!("read {}", file.display()))
+}
+
+/// Reads a file of a folder that may be anybody's: a pipe that nobody writes to would keep us for ever.
+fn read_config(file: &Path) -> Result<Spec> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = File::from(rustix::fs::open(file, flags, Mode::empty())?);
+    if !opened.metadata()?.is_file() {
+        bail!("it is no regular file");
+    }
+    parse(&opened)
+}
+
+fn parse<T: DeserializeOwned>(file: &File) -> Result<T> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        bail!("it has more than {} MiB", MAX_BYTES >> 20);
+    }
+    Ok(serde_json::from_slice(&bytes)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_or_too_large_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.json");
+        let error = || format!("{:#}", read(dir.path()).unwrap_err());
+        std::os::unix::fs::symlink("/dev/zero", &config).unwrap();
+        assert!(error().contains("no regular file"), "{}", error());
+        std::fs::remove_file(&config).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &config, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert!(error().contains("no regular file"), "{}", error());
+        std::fs::remove_file(&config).unwrap();
+        File::create(&config).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        assert!(error().contains("more than 16 MiB"), "{}", error());
+    }
 
     #[test]
     fn a_broken_configuration_is_told_with_its_place() {

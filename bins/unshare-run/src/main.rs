@@ -18,6 +18,8 @@ mod commands;
 mod create;
 mod exec;
 mod exec_fifo;
+#[cfg(test)]
+mod fuzz;
 mod hooks;
 mod init;
 mod kernel_settings;
