@@ -48,7 +48,7 @@ fn input_ends_when_the_client_that_gave_it_is_killed() {
     let mut client = sandbox.tool("ctr");
     client.args(["run", "-i", "--name", "box", "base", "cat"]);
     let mut client = client.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    poll_until(10, "the container to run", || sandbox.ctr(["ps"]).ok().stdout.contains("Up ").then_some(()));
+    poll_until(60, "the container to run", || sandbox.ctr(["ps"]).ok().stdout.contains("Up ").then_some(()));
     client.kill().unwrap();
     client.wait().unwrap();
     sandbox.ctr(["wait", "box"]).ok().prints("0\n");

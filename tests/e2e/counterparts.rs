@@ -79,8 +79,8 @@ fn runc_stands_in_for_unshare_run() {
     let runc = sandbox.sh("command -v runc").ok().text().to_owned();
     let ctr = |args: &[&str]| sandbox.run(sandbox.tool("ctr").env("CTR_UNSHARE_RUN", &runc).args(args));
     ctr(&["run", "--rm", "base", "sh", "-c", "hostname; exit 5"]).exits(5);
-    ctr(&["run", "-d", "--name", "box", "-m", "64m", "base", "sh", "-c", "echo up; sleep 60"]).ok();
-    poll_until(10, "its output", || (ctr(&["logs", "box"]).ok().text() == "up").then_some(()));
+    ctr(&["run", "-d", "--name", "box", "-m", "64m", "base", "sh", "-c", "echo up; sleep 1000"]).ok();
+    poll_until(60, "its output", || (ctr(&["logs", "box"]).ok().text() == "up").then_some(()));
     ctr(&["exec", "box", "sh", "-c", "exit 4"]).exits(4);
     ctr(&["ps"]).ok().shows("Up ");
     ctr(&["stop", "-t", "1", "box"]).ok();
@@ -91,7 +91,7 @@ fn runc_stands_in_for_unshare_run() {
 #[test]
 fn a_container_keeps_the_runtime_that_made_it_visible() {
     let sandbox = Sandbox::with_base();
-    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "1000"]).ok();
     let state =
         sandbox.sh("unshare-run --root $CTR_RUN/runtime state $(basename $(readlink $CTR_ROOT/names/box))").ok().json();
     assert_eq!(state["status"], Value::from("running"));

@@ -40,15 +40,7 @@ fn the_truth_is_told_and_everything_can_be_removed(sandbox: &Sandbox, when: &str
     // What a killed tool had called goes on to its own end. These stay: the shim, the ports, and the first process
     // of a container that is made ready, which is unshare-run until it is told to start.
     let stays = |p: &Process| p.is("ctr", "shim") || p.is("portfwd", "publish") || p.is("unshare-run", "");
-    let mut busy = Vec::new();
-    for _ in 0..500 {
-        busy = sandbox.processes().into_iter().filter(|p| !stays(p)).collect();
-        if busy.is_empty() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(busy.is_empty(), "{when}: still at work: {busy:#?}");
+    until_none(when, "at work", || sandbox.processes().into_iter().filter(|p| !stays(p)).collect());
     let exists = sandbox.root().join("names/box").exists();
     let mut listed = sandbox.ctr(["ps", "-a"]).ok();
     if listed.stdout.contains("Up ") {
@@ -60,7 +52,7 @@ fn the_truth_is_told_and_everything_can_be_removed(sandbox: &Sandbox, when: &str
     if listed.stdout.contains("Exited ") {
         // The shim has written down the end, and is about to take down the rest.
         let what = format!("neither mount nor shim of what is said to have ended ({when})");
-        poll_until(5, &what, || {
+        poll_until(60, &what, || {
             let shim = sandbox.processes().iter().any(|p| p.is("ctr", "shim"));
             (sandbox.mounts().is_empty() && !shim).then_some(())
         });
@@ -70,13 +62,21 @@ fn the_truth_is_told_and_everything_can_be_removed(sandbox: &Sandbox, when: &str
     let ids: Vec<String> = sandbox.ctr(["ps", "-aq"]).ok().stdout.lines().map(str::to_owned).collect();
     assert_eq!(ids, Vec::<String>::new(), "{when}");
     // Half-made folders in tmp/ are what a killed writer may leave, by the layout's rules.
-    let remains = || sandbox.remains().into_iter().filter(|r| !r.contains("/tmp/")).collect::<Vec<_>>();
-    poll_until(5, &format!("nothing to remain ({when})"), || {
-        let remains = remains();
-        if !remains.is_empty() {
-            eprintln!("{when}: {remains:?}");
+    until_none(when, "left", || sandbox.remains().into_iter().filter(|r| !r.contains("/tmp/")).collect());
+}
+
+/// Waits until there is none of something any more, and tells on the way what there is.
+#[track_caller]
+fn until_none<T: std::fmt::Debug>(when: &str, what: &str, list: impl Fn() -> Vec<T>) {
+    let mut told = String::new();
+    poll_until(60, &format!("nothing to be {what} ({when})"), || {
+        let found = list();
+        let text = format!("{when}: {what}: {found:?}");
+        if !found.is_empty() && told != text {
+            eprintln!("{text}");
+            told = text;
         }
-        remains.is_empty().then_some(())
+        found.is_empty().then_some(())
     });
 }
 
@@ -134,7 +134,7 @@ fn the_shim_is_killed_while_a_container_runs() {
 fn the_client_is_killed_while_a_container_runs_in_its_foreground() {
     let sandbox = Sandbox::with_base();
     let mut client = start(&sandbox, &["run", "--name", "box", "base", "sh", "-c", SLEEPER]);
-    poll_until(20, "the container to run", || sandbox.ctr(["ps"]).ok().stdout.contains("Up ").then_some(()));
+    poll_until(60, "the container to run", || sandbox.ctr(["ps"]).ok().stdout.contains("Up ").then_some(()));
     client.kill().unwrap();
     client.wait().unwrap();
     // As with docker: the container does not depend on who looks at it.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 const RUN: [&str; 11] = ["run", "-d", "-p", "127.0.0.1::80", "-m", "64m", "--name", "web", "base", "sh", "-c"];
-const SCRIPT: &str = "hostname; cat /etc/hosts | wc -l; id -u; echo $PATH; sleep 60";
+const SCRIPT: &str = "hostname; cat /etc/hosts | wc -l; id -u; echo $PATH; sleep 1000";
 
 #[test]
 fn explaining_does_nothing() {
@@ -27,7 +27,7 @@ fn the_script_has_the_same_effect_as_the_command() {
     let script = scripted.ctr([&["--explain"], &RUN[..], &[SCRIPT]].concat()).ok();
     scripted.sh(&script.stdout).ok();
     let effect = |sandbox: &Sandbox| {
-        ctr_tests::poll_until(10, "the output", || {
+        ctr_tests::poll_until(60, "the output", || {
             (sandbox.ctr(["logs", "web"]).ok().stdout.lines().count() == 4).then_some(())
         });
         let folder = std::fs::canonicalize(sandbox.root().join("names/web")).unwrap();

@@ -59,7 +59,7 @@ fn a_container_in_the_background_is_seen_stopped_started_and_removed() {
     assert!(id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{run}");
 
     sandbox.ctr(["ps"]).ok().shows("CONTAINER ID   IMAGE").shows(&id[..12]).shows("Up ").shows("box");
-    poll_until(10, "the first line of the log", || (sandbox.ctr(["logs", "box"]).ok().text() == "ready").then_some(()));
+    poll_until(60, "the first line of the log", || (sandbox.ctr(["logs", "box"]).ok().text() == "ready").then_some(()));
     sandbox.ctr(["exec", "box", "hostname"]).ok().prints(&id[..12]);
     sandbox.ctr(["exec", "box", "sh", "-c", "exit 9"]).exits(9);
     sandbox.ctr(["exec", "box", "ps", "-e"]).ok().shows("PID");
@@ -127,7 +127,7 @@ fn a_log_can_be_followed_to_the_containers_end() {
 fn limits_are_what_the_container_finds_in_its_group() {
     let sandbox = Sandbox::with_base();
     sandbox
-        .ctr(["run", "-d", "--name", "box", "-m", "64m", "--cpus", "0.5", "--pids-limit", "77", "base", "sleep", "60"])
+        .ctr(["run", "-d", "--name", "box", "-m", "64m", "--cpus", "0.5", "--pids-limit", "77", "base", "sleep", "900"])
         .ok();
     let pid = sandbox.ctr(["inspect", "-f", "{{.State.Pid}}", "box"]);
     let pid = match pid.code {

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)] // helpers fail as their tests do
 
 use ctr_tests::{Sandbox, bin_dir, output};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 
 #[test]
 fn an_image_that_is_not_there_is_named() {
@@ -37,19 +38,35 @@ fn a_name_can_be_taken_once() {
     sandbox.ctr(["run", "--name", "no/name", "base", "true"]).exits(125).says("no/name");
 }
 
+/// A process that listens at a port that the kernel gives to nobody who asks for any; and the port.
+///
+/// A process of its own, because a listener in this one would go into each child that another test starts in the
+/// meantime, and be open for some time after it was dropped here.
+fn who_listens() -> (Child, u16) {
+    let port = 20_000 + (std::process::id() % 10_000) as u16;
+    let script = format!(
+        "import socket, time; s = socket.create_server(('0.0.0.0', {port})); print('ready', flush=True); time.sleep(1000)"
+    );
+    let mut child = Command::new("python3").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    (child, port)
+}
+
 #[test]
 fn a_port_that_is_taken_leaves_the_container_created() {
     let sandbox = Sandbox::with_base();
-    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let (mut taken, port) = who_listens();
     let run =
-        sandbox.ctr(["run", "-d", "-p", &format!("{port}:80"), "--name", "web", "base", "sleep", "60"]).exits(125);
+        sandbox.ctr(["run", "-d", "-p", &format!("{port}:80"), "--name", "web", "base", "sleep", "1000"]).exits(125);
     let text = format!("Bind for 0.0.0.0:{port} failed: port is already allocated");
     assert!(run.stderr.trim_end().trim_end_matches('.').ends_with(&text), "{run}");
     sandbox.ctr(["ps", "-a"]).ok().shows("Created").shows("web");
     assert_eq!(sandbox.mounts(), Vec::<std::path::PathBuf>::new());
 
-    drop(taken);
+    taken.kill().unwrap();
+    taken.wait().unwrap();
     sandbox.ctr(["start", "web"]).ok();
     sandbox.ctr(["rm", "-f", "web"]).ok();
 }
@@ -61,7 +78,7 @@ fn a_program_that_is_missing_is_127_and_a_folder_is_126() {
     sandbox.ctr(["run", "--rm", "base", "/no/such"]).exits(127).says("no such file or directory");
     sandbox.ctr(["run", "--rm", "base", "/etc"]).exits(126);
     sandbox.ctr(["run", "--rm", "base", "/etc/passwd"]).exits(126).says("permission denied");
-    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "1000"]).ok();
     sandbox.ctr(["exec", "box", "nosuch"]).exits(127);
     sandbox.ctr(["exec", "box", "/etc"]).exits(126);
     // Docker keeps a container whose program was missing, and calls it Created.
@@ -86,7 +103,9 @@ fn a_user_who_is_not_root_is_told_so() {
     let dir = sandbox.path();
     std::fs::set_permissions(dir, PermissionsExt::from_mode(0o777)).unwrap();
     let program = dir.join("ctr");
-    std::fs::copy(bin_dir().join("ctr"), &program).unwrap();
+    // By cp(1): a file that this process has had open for writing may still be open in the child that another test
+    // is just starting, and as long as it is, it cannot be executed (ETXTBSY).
+    sandbox.run(sandbox.command("cp").arg(bin_dir().join("ctr")).arg(&program)).ok();
     let run = output::run(
         sandbox.command(&program).env_remove("CTR_BIN_DIR").args(["run", "base", "true"]).uid(65534).gid(65534),
         b"",

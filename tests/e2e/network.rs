@@ -5,6 +5,7 @@
 use ctr_tests::{Sandbox, poll_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 /// A web server that answers with its host name: python's own, on a page made at the start.
 const SERVER: &str = "mkdir /www; hostname > /www/index.html; cd /www; exec python3 -m http.server 80";
@@ -12,6 +13,7 @@ const SERVER: &str = "mkdir /www; hostname > /www/index.html; cd /www; exec pyth
 /// Asks `address` for `/`.
 fn get(address: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -26,7 +28,7 @@ fn a_published_port_reaches_the_container() {
     let ports = sandbox.sh("cat $CTR_RUN/*/ports.json").ok().json();
     let address = format!("127.0.0.1:{}", ports[0]["HostPort"]);
     sandbox.ctr(["ps"]).ok().shows(&format!("{address}->80/tcp"));
-    let body = poll_until(20, "an answer", || get(&address));
+    let body = poll_until(60, "an answer", || get(&address));
     assert_eq!(body.trim(), &id.text()[..12], "the host name is the short id");
 
     sandbox.ctr(["stop", "-t", "1", "web"]).ok();
@@ -34,7 +36,7 @@ fn a_published_port_reaches_the_container() {
     sandbox.ctr(["start", "web"]).ok();
     let ports = sandbox.sh("cat $CTR_RUN/*/ports.json").ok().json();
     let address = format!("127.0.0.1:{}", ports[0]["HostPort"]);
-    poll_until(20, "an answer after the second start", || get(&address));
+    poll_until(60, "an answer after the second start", || get(&address));
 }
 
 #[test]
@@ -42,7 +44,7 @@ fn containers_reach_each_other_by_name_and_the_host_by_its_address() {
     let sandbox = Sandbox::with_python();
     sandbox.ctr(["run", "-d", "--name", "web", "python:3-slim", "sh", "-c", SERVER]).ok();
     let client = "import sys, time, urllib.request\n\
-                  for _ in range(100):\n\
+                  for _ in range(600):\n\
                   \x20   try: print(urllib.request.urlopen('http://web').read().decode()); break\n\
                   \x20   except OSError: time.sleep(0.1)";
     let answer = sandbox.ctr(["run", "--rm", "python:3-slim", "python3", "-c", client]).ok();

@@ -14,7 +14,7 @@ fn a_shell_in_a_container_has_the_users_terminal() {
     user.expect("/dev/pts/0");
     user.expect("24 80");
     user.resize(40, 120);
-    poll_until(10, "the new size", || {
+    poll_until(60, "the new size", || {
         user.types("stty size\n");
         std::thread::sleep(std::time::Duration::from_millis(200));
         user.screen().contains("40 120").then_some(())
@@ -38,7 +38,7 @@ fn the_interrupt_key_reaches_the_command() {
 #[test]
 fn a_second_command_has_a_terminal_of_its_own() {
     let sandbox = Sandbox::with_base();
-    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "1000"]).ok();
     let mut user = sandbox.ctr_in_terminal(["exec", "-it", "box", "sh"]);
     user.types("tty; echo $((6 * 7))\n");
     user.expect("/dev/pts/");

@@ -202,7 +202,7 @@ fn assert_nothing_left(sandbox: &Sandbox) {
         processes.map(|entry| fs::read_to_string(entry.path().join("comm")).unwrap_or_default()).collect::<Vec<_>>()
     };
     // A process that was just killed takes a moment.
-    ctr_tests::poll_until(5, &format!("these to end: {:?}", left()), || left().is_empty().then_some(()));
+    ctr_tests::poll_until(60, &format!("these to end: {:?}", left()), || left().is_empty().then_some(()));
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn a_background_job_delays_nothing_and_is_ended_with_the_shell() {
     drop(shell);
     let status = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
     // A zombie (Z) waits for whoever inherited it.
-    ctr_tests::poll_until(5, "the job to end", || match fs::read_to_string(&status) {
+    ctr_tests::poll_until(60, "the job to end", || match fs::read_to_string(&status) {
         Ok(stat) if !stat.contains(") Z ") => None,
         _ => Some(()),
     });

@@ -41,8 +41,11 @@ pub fn bin_dir() -> PathBuf {
 
 /// Asks `f` every 10 ms until it has an answer.
 ///
+/// A deadline is there for what will never happen, not to say how long things take: a minute is right for nearly
+/// everything, because the tests also run on machines that are emulated, or busy with something else.
+///
 /// # Panics
-/// When there is none within `seconds`: `waited 5 s for WHAT`.
+/// When there is none within `seconds`: `waited 60 s for WHAT`.
 #[track_caller]
 pub fn poll_until<T>(seconds: u64, what: &str, mut f: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(seconds);

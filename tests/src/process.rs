@@ -64,7 +64,7 @@ impl Process {
             let _ = rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL);
             // A handle can be read once its process has ended (pidfd_open(2)).
             let mut ended = [PollFd::new(&handle, PollFlags::IN)];
-            let _ = poll(&mut ended, Some(&Timespec { tv_sec: 5, tv_nsec: 0 }));
+            let _ = poll(&mut ended, Some(&Timespec { tv_sec: 60, tv_nsec: 0 }));
         }
     }
 }

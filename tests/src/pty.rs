@@ -63,7 +63,7 @@ impl Pty {
     /// Waits until the screen shows `text`, after what was expected before, and gives what came before it.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
-        let end = std::time::Instant::now() + Duration::from_secs(20);
+        let end = std::time::Instant::now() + Duration::from_secs(60);
         loop {
             let screen = String::from_utf8_lossy(&self.screen.lock().unwrap()[self.seen..]).into_owned();
             if let Some(at) = screen.find(text) {
@@ -78,7 +78,7 @@ impl Pty {
     /// Waits for the program's end and gives its exit code.
     #[track_caller]
     pub fn wait(&mut self) -> u8 {
-        let ended = crate::poll_until(20, "the program in the terminal to end", || self.child.try_wait().unwrap());
+        let ended = crate::poll_until(60, "the program in the terminal to end", || self.child.try_wait().unwrap());
         layout::exit::from_status(ended)
     }
 

@@ -7,6 +7,7 @@
 
 mod support;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -99,7 +100,7 @@ fn a_process_over_its_memory_limit_is_killed() {
 #[test]
 fn a_fork_bomb_stops_at_the_limit_of_tasks() {
     let group = Group::create(&["--pids", "10"]);
-    let mut bomb = group.sh("i=0; while [ $i -lt 50 ]; do sleep 20 & i=$((i+1)); done; wait").spawn().unwrap();
+    let mut bomb = group.sh("i=0; while [ $i -lt 50 ]; do sleep 1000 & i=$((i+1)); done; wait").spawn().unwrap();
     eventually("the group is full, or the shell gave up", || {
         let tasks = group.stats()["Pids"]["Current"].as_u64().unwrap();
         assert!(tasks <= 10, "{tasks} tasks");
@@ -136,7 +137,7 @@ fn kill_reaches_the_groups_inside_and_children_of_children() {
     // v2 has processes in the leaves of the tree only.
     for inner in ["a", "b/c"].map(|inner| format!("{}/{inner}", group.0)) {
         ok(&["create", &inner]);
-        let script = "sleep 50 & (sleep 50 & sleep 50) & wait";
+        let script = "sleep 1000 & (sleep 1000 & sleep 1000) & wait";
         children.push(cgset().args(["exec", &inner, "--", "sh", "-c", script]).spawn().unwrap());
     }
     eventually("all run", || group.processes().len() >= 8);
@@ -176,7 +177,7 @@ fn other_signals_reach_every_process_once() {
 #[test]
 fn a_process_that_is_in_one_tree_only_is_killed_too() {
     let group = Group::create(&[]);
-    let mut child = Command::new("sleep").arg("50").spawn().unwrap();
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
     fs::write(group.folders()[0].join("cgroup.procs"), child.id().to_string()).unwrap();
     ok(&["kill", &group.0]);
     assert_eq!(child.wait().unwrap().signal(), Some(9));
@@ -185,7 +186,7 @@ fn a_process_that_is_in_one_tree_only_is_killed_too() {
 #[test]
 fn delete_can_be_repeated_and_does_not_kill() {
     let group = Group::create(&[]);
-    let mut child = group.sh("exec sleep 50").spawn().unwrap();
+    let mut child = group.sh("exec sleep 1000").spawn().unwrap();
     eventually("it runs", || group.processes().len() == 1);
     let said = refused(&["delete", &group.0]);
     assert!(said.contains(&child.id().to_string()) && said.contains("cgset kill"), "{said}");
@@ -233,6 +234,12 @@ fn a_group_whose_maker_does_not_wait_for_the_answer_is_not_left() {
     // A pipe that nobody reads, from the start.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
+    // A child that another test is just starting has a copy of it until it is another program.
+    let mut ends = [PollFd::new(&writer, PollFlags::empty())];
+    eventually("nobody can read it", || {
+        poll(&mut ends, Some(&Timespec::default())).unwrap();
+        ends[0].revents().contains(PollFlags::ERR)
+    });
     let status = cgset().args(["create", &group.0, "--json"]).stdout(writer).stderr(Stdio::null()).status().unwrap();
     assert_eq!(status.code(), Some(125));
     group.assert_gone();
@@ -242,7 +249,7 @@ fn a_group_whose_maker_does_not_wait_for_the_answer_is_not_left() {
 fn a_group_with_processes_is_not_made_again() {
     let group = Group::create(&["--pids", "5"]);
     ok(&["create", &group.0, "--pids", "6"]);
-    let mut child = Command::new("sleep").arg("50").spawn().unwrap();
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
     ok(&["add", &group.0, &child.id().to_string()]);
     assert!(refused(&["create", &group.0]).contains("processes are in it"));
     assert_eq!(group.value(["pids.max", "pids.max"]), "6");
@@ -322,7 +329,7 @@ fn exec_has_the_exit_code_of_the_command() {
 #[test]
 fn on_v2_a_group_with_processes_cannot_pass_controllers_on_and_the_error_says_what_to_do() {
     let group = Group::create(&[]);
-    let mut child = group.sh("exec sleep 50").spawn().unwrap();
+    let mut child = group.sh("exec sleep 1000").spawn().unwrap();
     eventually("it runs", || group.processes().len() == 1);
     let inner = format!("{}/inner", group.0);
     let output = run(&["create", &inner, "--pids", "5"]);

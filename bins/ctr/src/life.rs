@@ -14,7 +14,7 @@ use layout::{ContainerId, Layout, exit, publish};
 use std::time::Duration;
 
 /// How long a shim may take to end after its container has.
-const SHIM_GRACE: Duration = Duration::from_secs(10);
+const SHIM_GRACE: Duration = Duration::from_secs(30);
 
 /// What is true of a container now. If its shim was killed, what that left is cleared away first.
 pub fn state(layout: &Layout, id: &ContainerId) -> Result<State> {

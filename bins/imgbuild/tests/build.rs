@@ -221,7 +221,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
 #[test]
 fn an_interrupted_build_cleans_up() {
     let store = Store::with_base();
-    store.file("Dockerfile", "FROM base\nRUN trap '' TERM INT; echo begun; sleep 60");
+    store.file("Dockerfile", "FROM base\nRUN trap '' TERM INT; echo begun; sleep 1000");
     for (signal, code) in [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130)] {
         let mut child =
             store.command("imgbuild").arg("context").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -30,7 +30,8 @@ fn kill_at_every_moment(store: &Store, args: &[&str], check: impl Fn()) -> usize
         while start.elapsed() < wait && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_micros(200));
         }
-        if child.try_wait().unwrap().is_some_and(|status| status.success()) {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "after {kills} kills: {status}");
             return kills;
         }
         child.kill().unwrap();
@@ -56,9 +57,9 @@ fn an_import_killed_at_any_moment_leaves_only_rubbish() {
     store.ok(&["gc"]);
     let layout = store.layout();
     // Who is killed after the image is listed and before the id is printed has made an image: then there is one more,
-    // which lost its name to the last. The layer is the same.
+    // which lost its name to the next. On a busy machine that can happen more than once. The layer is the same.
     let made = images::all(&layout).unwrap().len();
-    assert!((1..=2).contains(&made), "{made}");
+    assert_eq!(images::all(&layout).unwrap().iter().filter(|image| !image.names.is_empty()).count(), 1);
     assert_eq!((list(&layout.layers()).len(), list(&layout.blobs()).len()), (1, 1 + 2 * made));
     store.check();
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Store, Tar, failed, list, small_root, succeeded};
+use common::{Store, Tar, failed, list, small_root, succeeded, until};
 use layout::{Layout, images};
 use serde_json::{Value, json};
 use std::fs;
@@ -207,6 +207,8 @@ fn what_a_container_uses_stays() {
         )
     );
     drop(running);
+    // A child that another test is just starting has a copy of the lock until it is another program.
+    until("nobody holds the lock", || !layout::lock::Lock::is_held(&layout.shim_lock(&user)).unwrap());
 
     // By force the image goes, and what the container needs to be started again does not.
     assert_eq!(store.ok(&["rm", "--force", "web"]), format!("Untagged: web:latest\nDeleted: {id}\n"));

@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 const EVENTS: usize = 256;
 /// How long nobody is accepted when there is no room.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long what is under way may take when the container has ended.
+/// How long nothing may move of what is under way when the container has ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long all of that may take: a client that reads slowly must not keep the container from being taken down.
+const ALL_LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where everything is forwarded to: an address of the container, reached from inside of its namespace.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +108,7 @@ pub struct Forwarder {
     sessions: Sessions,
     paused_until: Option<Instant>,
     end_by: Option<Instant>,
+    end_at_last: Option<Instant>,
 }
 
 impl Forwarder {
@@ -121,6 +124,7 @@ impl Forwarder {
             sessions: Sessions::default(),
             paused_until: None,
             end_by: None,
+            end_at_last: None,
         };
         forwarder.watch.add(&forwarder.signals, Token::Signal, EventFlags::IN).context("wait for signals")?;
         forwarder.listen(EventFlags::IN, true)?;
@@ -135,11 +139,15 @@ impl Forwarder {
             events.clear();
             let timeout = self.timeout();
             self.watch.wait(&mut events, timeout)?;
+            let moves = !events.is_empty() || self.connections.is_busy();
             for event in &events {
                 self.handle(Token::unpack(event.data.u64()), process)?;
             }
             self.connections.take_turns();
             self.sessions.expire(Instant::now());
+            if moves {
+                self.go_on_winding_down();
+            }
             match (self.end_by, self.paused_until) {
                 (Some(by), _) if Instant::now() >= by || !self.connections.is_sending() => return Ok(()),
                 (None, Some(until)) if Instant::now() >= until => self.resume()?,
@@ -184,7 +192,13 @@ impl Forwarder {
     /// Lets go of the ports at once, and of the connections when what the container sent has arrived.
     fn wind_down(&mut self) {
         self.listeners.clear();
-        self.end_by.get_or_insert(Instant::now() + LAST_WORDS);
+        self.end_at_last.get_or_insert(Instant::now() + ALL_LAST_WORDS);
+    }
+
+    /// Something has moved: if the end has begun, there may be more to come. (Counted from now, not from the beginning of
+    /// the end: this process may have had no processor all the time.)
+    fn go_on_winding_down(&mut self) {
+        self.end_by = self.end_at_last.map(|at_last| at_last.min(Instant::now() + LAST_WORDS));
     }
 
     /// Lets clients wait in the kernel's queue for a while.

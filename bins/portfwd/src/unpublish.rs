@@ -15,8 +15,8 @@ use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// How long a forwarder may take to end before it is killed. It gives itself half a second to pass on what is under way.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a forwarder may take to end before it is killed. It gives itself two seconds to pass on what is under way.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `portfwd unpublish`: nothing published is success.
 pub fn run(layout: &Layout, container: &ContainerId) -> Result<()> {

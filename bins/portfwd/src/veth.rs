@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// What the container's end is called in the container.
 pub const INSIDE: &str = "eth0";
 /// How long the kernel may take to notice that a cable is plugged in at both ends. It takes less than a millisecond.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The address that a container's end gets.
 #[derive(Debug, Clone, Copy)]

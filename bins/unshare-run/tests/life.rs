@@ -4,10 +4,9 @@
 
 mod common;
 
-use common::{Bundle, groups_named, processes_with, until};
+use common::{Bundle, groups_named, processes_with, until, write_script};
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -108,8 +107,7 @@ fn start_tells_why_the_program_does_not_run() {
     let bundle = Bundle::new("").args(&["/bin/script"]);
     let script = bundle.rootfs().join("bin/script");
     for (text, code, reason) in [("no program", 126, "exec format error"), ("#!/no/shell\n", 127, "no such file")] {
-        fs::write(&script, text).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&script, text);
         bundle.create("x");
         let said = bundle.call(&["start", "x"]);
         assert_eq!(said.code, code, "{said:?}");
@@ -233,12 +231,14 @@ fn a_container_that_cannot_be_made_leaves_no_group() {
 
 #[test]
 fn deleting_ends_what_the_first_process_left_behind() {
-    let mut bundle = Bundle::new("sleep 1234 & exit 0");
+    // Not to be mistaken for one of another run of this test.
+    let sleep = format!("sleep 1000{}", std::process::id());
+    let mut bundle = Bundle::new(&format!("{sleep} & exit 0"));
     bundle.config["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "cgroup"}]);
     bundle.config["linux"]["resources"] = json!({});
     let said = bundle.command(&["run", "--bundle", bundle.path().to_str().unwrap(), "x"]);
     assert!({ said }.stdout(Stdio::null()).status().unwrap().success());
-    until("the process left behind has ended", || processes_with("sleep 1234").is_empty());
+    until("the process left behind has ended", || processes_with(&sleep).is_empty());
 }
 
 #[test]

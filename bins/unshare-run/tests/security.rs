@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Bundle, program};
+use common::{Bundle, program, write_script};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -111,8 +111,7 @@ fn the_program_cannot_write_to_the_runtime() {
 fn a_script_that_names_the_runtime_as_its_interpreter_gets_nothing() {
     let bundle = Bundle::new("").args(&["/bin/evil"]);
     let evil = bundle.rootfs().join("bin/evil");
-    fs::write(&evil, "#!/proc/self/exe\n").unwrap();
-    fs::set_permissions(&evil, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_script(&evil, "#!/proc/self/exe\n");
     assert_ne!(bundle.run("x").code, 0);
 }
 

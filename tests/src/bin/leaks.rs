@@ -26,7 +26,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ["compare", file] => {
-            let left = leaks::leftovers(&Snapshot::load(Path::new(file))?, Duration::from_secs(5))?;
+            let left = leaks::leftovers(&Snapshot::load(Path::new(file))?, Duration::from_secs(30))?;
             for thing in &left {
                 println!("left behind: {thing}");
             }

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The tool under test: as built by cargo, or from `$CTR_BIN_DIR` where cargo is not (a virtual machine).
@@ -128,6 +129,16 @@ pub fn succeeded(output: Output) -> String {
 pub fn failed(output: Output) -> String {
     assert_eq!(output.status.code(), Some(125), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).unwrap()
+}
+
+/// Waits until something is so; a minute, for a machine may be emulated, or busy with something else.
+#[track_caller]
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The names in a folder, sorted.

@@ -79,7 +79,7 @@ impl Host {
         fs::write(dir.join("hostname"), format!("host{number}\n")).unwrap();
         let process = std::thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            Command::new("sleep").arg("600").spawn().unwrap()
+            Command::new("sleep").arg("1000").spawn().unwrap()
         });
         let process = process.join().unwrap();
         let pid_file = dir.join("pid");
@@ -213,9 +213,9 @@ pub fn tool(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Waits until something is so, at most five seconds.
+/// Waits until something is so; a minute, for a machine may be emulated, or busy with something else.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < deadline, "waited for: {what}");
         std::thread::sleep(Duration::from_millis(2));

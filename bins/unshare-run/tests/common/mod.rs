@@ -22,6 +22,21 @@ pub fn program() -> PathBuf {
     }
 }
 
+/// Copies a program that is to be run, by cp(1).
+///
+/// A file that this process has had open for writing may for a moment still be open in a child that another test is just
+/// starting, and as long as it is, it cannot be executed (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-p").arg(from).arg(to).status().unwrap().success(), "copy {}", from.display());
+}
+
+/// Writes a script that is to be run; as [`copy_program`] by another process.
+pub fn write_script(path: &Path, text: &str) {
+    let write = "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"";
+    let status = Command::new("sh").args(["-c", write, "sh"]).arg(path).arg(text).status().unwrap();
+    assert!(status.success(), "write {}", path.display());
+}
+
 /// A root filesystem of busybox alone.
 pub fn make_rootfs(rootfs: &Path) {
     for dir in ["bin", "etc", "root", "tmp", "proc", "sys", "dev"] {
@@ -29,7 +44,7 @@ pub fn make_rootfs(rootfs: &Path) {
     }
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
     let busybox = busybox.expect("these tests need a static busybox at /bin/busybox (Debian: busybox-static)");
-    fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
+    copy_program(Path::new(busybox), &rootfs.join("bin/busybox"));
     for applet in APPLETS.split_whitespace() {
         symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
     }
@@ -182,9 +197,9 @@ pub fn groups_named(name: &str) -> Vec<PathBuf> {
     folders.filter(|folder| folder.exists()).collect()
 }
 
-/// Waits until something is so, at most ten seconds.
+/// Waits until something is so; a minute, for a machine may be emulated, or busy with something else.
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !so() {
         assert!(Instant::now() < deadline, "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(5));
