@@ -266,7 +266,9 @@ pub fn remove(layout: &Layout, container: &Container, force: bool) -> Result<()>
     recover(layout, id)?;
     remove_stillborn_run_dirs(layout, id)?;
     remove_plan(layout, container).execute(layout)?;
-    Ok(())
+    // Whoever was starting it was killed, but what he had called goes on: a shim that has come since we looked
+    // has to go as well. One that comes now finds no container.
+    if has_shim(layout, id)? { crate::client::abort(layout, id, "it is removed") } else { Ok(()) }
 }
 
 /// A shim that is killed before it has claimed the run folder leaves `run/ID.PID` (see `claim_run_dir`).

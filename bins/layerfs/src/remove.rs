@@ -72,7 +72,9 @@ impl Remover {
     }
 
     fn remove(&mut self, id: &Digest, wanted: &str, force: bool, prune: bool) -> Result<()> {
-        let by_id = id.as_str().starts_with(wanted) || id.hex().starts_with(wanted);
+        // A name that looks like the beginning of the id (`c`, of c0ffee...) is a name all the same.
+        let by_name = self.listed.iter().any(|listed| listed.id == *id && is_named(listed, wanted));
+        let by_id = !by_name && (id.as_str().starts_with(wanted) || id.hex().starts_with(wanted));
         let single = self.names(id).len() <= 1;
         if by_id {
             if single {
@@ -152,13 +154,9 @@ impl Remover {
     }
 
     fn untag(&mut self, wanted: &str) -> Result<()> {
-        let reference = Reference::parse(wanted).ok();
-        let is_meant = |listed: &Listed| {
-            image::name_of(&listed.descriptor) == Some(wanted)
-                || reference.as_ref().is_some_and(|reference| image::has_name(&listed.descriptor, reference))
-        };
+        let is_meant = |listed: &Listed| is_named(listed, wanted);
         let at = self.listed.iter().position(is_meant).with_context(|| format!("No such image: {wanted}"))?;
-        let name = reference.map_or_else(|| wanted.to_owned(), |reference| reference.familiar());
+        let name = Reference::parse(wanted).map_or_else(|_| wanted.to_owned(), |reference| reference.familiar());
         self.said.push(format!("Untagged: {name}"));
         let id = self.listed[at].id.clone();
         if self.listed.iter().filter(|listed| listed.id == id).count() > 1 {
@@ -189,6 +187,12 @@ impl Remover {
         let chains = chain_ids(layers);
         self.said.extend(chains.iter().skip(kept).rev().map(|chain| format!("Deleted: {chain}")));
     }
+}
+
+/// Whether this is a name of a line of the index, as a reference or as another tool has written it.
+fn is_named(listed: &Listed, wanted: &str) -> bool {
+    image::name_of(&listed.descriptor) == Some(wanted)
+        || Reference::parse(wanted).is_ok_and(|reference| image::has_name(&listed.descriptor, &reference))
 }
 
 /// The chain ids of a stack of layers (config.md, "Layer ChainID").

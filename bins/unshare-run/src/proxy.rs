@@ -5,11 +5,12 @@
 
 use crate::run::{Forward, Signals};
 use crate::state::Process;
+use crate::terminal;
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr, tcsetwinsize};
 
 /// Our terminal in raw mode, until this is dropped.
 struct RawMode<'a>(Option<(BorrowedFd<'a>, Termios)>);
@@ -157,13 +158,8 @@ fn end_of_input(input: &mut Pipe, stdin: BorrowedFd<'_>) {
 
 /// Makes the container's terminal as large as ours.
 fn copy_size(master: &OwnedFd) {
-    for ours in [rustix::stdio::stdout(), rustix::stdio::stdin()] {
-        if let Ok(size) = tcgetwinsize(ours)
-            && size.ws_row > 0
-        {
-            // Both are terminals; a size that is refused leaves the old one.
-            let _ = tcsetwinsize(master, size);
-            return;
-        }
+    if let Some(size) = terminal::size_of_ours() {
+        // Both are terminals; a size that is refused leaves the old one.
+        let _ = tcsetwinsize(master, size);
     }
 }

@@ -34,7 +34,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Makes a terminal in the devpts of `root`.
+    /// Makes a terminal in the devpts of `root`, of this size, else as large as the one that we are in front of: before
+    /// the program runs, because its first deed may be to ask.
     pub fn open(root: &Root, size: Option<ConsoleSize>) -> Result<Terminal> {
         narrate!("a terminal of its own", "open(/dev/ptmx) ioctl(TIOCGPTPEER)");
         let flags = OFlags::RDWR | OFlags::NOCTTY;
@@ -46,8 +47,9 @@ impl Terminal {
         if rustix::fs::fstatfs(&slave).context("statfs the terminal")?.f_type as u64 != DEVPTS_MAGIC {
             bail!("open a terminal: /dev/ptmx does not lead to devpts");
         }
-        if let Some(size) = size.filter(|size| size.height > 0 && size.width > 0) {
-            let size = Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = size.filter(|size| size.height > 0 && size.width > 0);
+        let size = size.map(|s| Winsize { ws_row: s.height, ws_col: s.width, ws_xpixel: 0, ws_ypixel: 0 });
+        if let Some(size) = size.or_else(size_of_ours) {
             rustix::termios::tcsetwinsize(&slave, size).context("set the terminal's size")?;
         }
         Ok(Terminal { master, slave })
@@ -73,6 +75,12 @@ impl Terminal {
         rustix::stdio::dup2_stdout(&self.slave).context("make the terminal standard output")?;
         rustix::stdio::dup2_stderr(&self.slave).context("make the terminal standard error")
     }
+}
+
+/// The size of the terminal that we are in front of, if there is one.
+pub fn size_of_ours() -> Option<Winsize> {
+    let sizes = [rustix::stdio::stdout(), rustix::stdio::stdin()].map(rustix::termios::tcgetwinsize);
+    sizes.into_iter().flatten().find(|size| size.ws_row > 0)
 }
 
 /// Gives the standard streams to the user that the program runs as, so that it can open `/dev/stdout` anew.

@@ -50,15 +50,13 @@ impl Screen {
     fn expect(&mut self, text: &str) -> String {
         let mut seen = String::new();
         let mut buffer = [0; 1024];
-        until(&format!("{text:?} is on the screen"), || {
-            // For a moment only, so that there is an end to waiting.
+        while !seen.contains(text) {
             let mut ready = [PollFd::new(&self.master, PollFlags::IN)];
-            if poll(&mut ready, Some(&Timespec { tv_sec: 1, tv_nsec: 0 })).unwrap() > 0 {
-                let n = self.master.read(&mut buffer).unwrap();
-                seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
-            }
-            seen.contains(text)
-        });
+            let came = poll(&mut ready, Some(&Timespec { tv_sec: 60, tv_nsec: 0 })).unwrap() > 0;
+            assert!(came, "waited too long until {text:?} is on the screen, which shows {seen:?}");
+            let n = self.master.read(&mut buffer).unwrap();
+            seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
+        }
         seen
     }
 }

@@ -10,6 +10,7 @@ use layout::lock::Lock;
 use layout::{ContainerId, Layout, exit, socket};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// A connection to a shim.
 pub struct Session {
@@ -100,11 +101,14 @@ pub fn wait(layout: &Layout, id: &ContainerId) -> Result<i32> {
 
 /// Has the shim of a container that is not started yet take it down, and waits until it is done.
 pub fn abort(layout: &Layout, id: &ContainerId, reason: &str) -> Result<()> {
-    if let Ok(mut session) = Session::connect(layout, id) {
+    // A shim has its lock a moment before it can be spoken to.
+    while !crate::life::wait_end(layout, id, Some(Duration::from_millis(5)))? {
+        let Ok(mut session) = Session::connect(layout, id) else { continue };
         session.say(&Control::Abort { reason: reason.to_owned() })?;
         if session.next_word()? == Some(Control::Started) {
             bail!("somebody has just started the container");
         }
+        crate::life::wait_end(layout, id, None)?;
     }
-    crate::life::wait_end(layout, id, None).map(drop)
+    Ok(())
 }

@@ -103,7 +103,14 @@ fn prepare(layout: &Layout, container: Container, command: &[String]) -> Result<
     rustix::process::set_child_subreaper(rustix::process::getpid().into()).context("become the subreaper")?;
     let id = container.id.clone();
     let lock = claim_run_dir(layout, &id)?;
-    let mut state = layout.read_state(&id)?;
+    let mut state = match layout.read_state(&id) {
+        Ok(state) => state,
+        // Who started it was killed, and somebody has removed it in the same moment: nobody else knows of this folder.
+        Err(error) => {
+            let _ = remove_run_dir(layout, &id);
+            return Err(error);
+        }
+    };
     match make_process(layout, &container, command) {
         Ok((listener, streams, pid, pidfd)) => {
             state.pid = pid;
@@ -132,7 +139,7 @@ fn give_up(layout: &Layout, container: &Container, mut state: State, error: anyh
     state.exit_code = exit::code_of(&error).into();
     state.error = format!("{error:#}");
     let undone = life::tear_down(layout, container)
-        .and_then(|()| publish::json(layout, &layout.container_dir(&container.id).state_json(), &state))
+        .and_then(|()| publish_state(layout, &container.id, &state))
         .and_then(|()| remove_run_dir(layout, &container.id));
     match undone {
         Ok(()) => error,
@@ -140,10 +147,18 @@ fn give_up(layout: &Layout, container: &Container, mut state: State, error: anyh
     }
 }
 
+fn publish_state(layout: &Layout, id: &ContainerId, state: &State) -> Result<()> {
+    match publish::json(layout, &layout.container_dir(id).state_json(), state) {
+        // Removed meanwhile: nobody asks any more.
+        Err(_) if !layout.container(id).is_dir() => Ok(()),
+        other => other,
+    }
+}
+
 impl Shim {
     /// Publishes `state.json`.
     pub fn publish_state(&self) -> Result<()> {
-        publish::json(&self.layout, &self.layout.container_dir(&self.container.id).state_json(), &self.state)
+        publish_state(&self.layout, &self.container.id, &self.state)
     }
 
     /// The runtime's `start`; from now on the container runs.
