@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Said, make_rootfs, program};
+use common::{Said, copy_program, make_rootfs, program};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -22,7 +22,7 @@ impl Home {
         make_rootfs(&home.path("rootfs"));
         // Copies that the user can reach, whatever the folders on the way to the built ones permit.
         for tool in ["unshare-run", "cgset"] {
-            fs::copy(program().with_file_name(tool), home.path(tool)).unwrap();
+            copy_program(&program().with_file_name(tool), &home.path(tool));
         }
         fs::create_dir(home.path("run")).unwrap();
         for place in ["", "run", "rootfs", "rootfs/tmp", "rootfs/dev", "rootfs/etc"] {
