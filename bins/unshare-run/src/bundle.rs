@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,11 @@ pub fn read(bundle: &Path) -> Result<(PathBuf, Spec)> {
 
 /// Reads a process, for `exec --process`.
 pub fn read_process(file: &Path) -> Result<Process> {
-    // It may be a pipe: `--process <(...)`.
+    read_json(file)
+}
+
+/// Reads a file that the caller chose; it may be a pipe: `--process <(...)`.
+pub fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T> {
     File::open(file)
         .context("open it")
         .and_then(|opened| parse(&opened))
@@ -47,7 +52,26 @@ fn parse<T: DeserializeOwned>(file: &File) -> Result<T> {
     if bytes.len() as u64 > MAX_BYTES {
         bail!("it has more than {} MiB", MAX_BYTES >> 20);
     }
-    Ok(serde_json::from_slice(&bytes)?)
+    // Programs in Go write `null` for an empty list: that is as if the key were not there. Most files have none; and the
+    // first error is the one that tells where.
+    let error = match serde_json::from_slice(&bytes) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let without = serde_json::from_slice(&bytes).ok().map(strip_nulls);
+    without.and_then(|value| serde_json::from_value(value).ok()).ok_or_else(|| error.into())
+}
+
+fn strip_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, field)| !field.is_null())
+            .map(|(name, field)| (name, strip_nulls(field)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(strip_nulls).collect(),
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -82,5 +106,25 @@ mod tests {
         );
         assert!(error("{\"ociVersion\": \"1.0.0\"}").contains("root: a bundle must have one"));
         assert!(format!("{:#}", read(&dir.path().join("no")).unwrap_err()).starts_with("open bundle"));
+    }
+
+    #[test]
+    fn null_is_nothing_and_the_first_error_is_the_one_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(dir.path().join("config.json"), text).unwrap();
+            read(dir.path()).map(|(_, spec)| spec)
+        };
+        let spec = read(
+            r#"{"ociVersion": "1.2.0", "root": {"path": "r", "readonly": null}, "mounts": null, "hostname": null,
+                "process": {"cwd": "/", "args": null, "env": null, "user": {"uid": 0, "gid": 0, "additionalGids": null}, "rlimits": null},
+                "linux": {"namespaces": null, "sysctl": null, "resources": {"devices": null, "memory": null}}}"#,
+        );
+        assert!(spec.unwrap().mounts.is_empty());
+        let twice = read(r#"{"ociVersion": "1.0.0", "ociVersion": "1.2.0", "root": {"path": "r"}}"#).unwrap();
+        assert_eq!(twice.oci_version, "1.2.0", "as Go reads it, the last one counts");
+        let error =
+            format!("{:#}", read("{\"ociVersion\": \"1.2.0\",\n\"mounts\": null, \"hostname\": 7}").unwrap_err());
+        assert!(error.contains("at line 2"), "{error}");
     }
 }

@@ -15,6 +15,8 @@ use layout::tool::{Call, Tool};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -31,6 +33,48 @@ pub struct Folders {
     /// Its folders in the v1 trees.
     #[serde(rename = "V1")]
     pub v1: Vec<PathBuf>,
+}
+
+impl Folders {
+    /// Whether what is in the group stands still, or is about to (cgroup-v2.rst "cgroup.freeze", freezer-subsystem.rst).
+    pub fn is_frozen(&self) -> bool {
+        let says = |file: PathBuf, words: &[&str]| {
+            std::fs::read_to_string(file).is_ok_and(|text| words.contains(&text.trim_end()))
+        };
+        self.unified.iter().any(|folder| says(folder.join("cgroup.freeze"), &["1"]))
+            || self.v1.iter().any(|folder| says(folder.join("freezer.state"), &["FROZEN", "FREEZING"]))
+    }
+
+    /// The processes in the group and in the groups inside it. A group that is gone has none.
+    pub fn processes(&self) -> Result<BTreeSet<i32>> {
+        let mut found = BTreeSet::new();
+        // In whichever tree, they are the same.
+        if let Some(folder) = self.unified.as_ref().or(self.v1.first()) {
+            add_processes(folder, &mut found)?;
+        }
+        Ok(found)
+    }
+}
+
+fn add_processes(folder: &Path, found: &mut BTreeSet<i32>) -> Result<()> {
+    let gone = |error: &std::io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));
+    let what = || format!("list the processes of {}", folder.display());
+    let text = match std::fs::read_to_string(folder.join("cgroup.procs")) {
+        Err(error) if gone(&error) => return Ok(()),
+        other => other.with_context(what)?,
+    };
+    found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if gone(&error) => return Ok(()),
+        other => other.with_context(what)?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(what)?;
+        if entry.file_type().with_context(what)?.is_dir() {
+            add_processes(&entry.path(), found)?;
+        }
+    }
+    Ok(())
 }
 
 /// The ways into a group, opened.
@@ -124,6 +168,32 @@ pub fn create(path: &str, resources: Option<&Resources>) -> Result<Folders> {
     let what = || format!("create cgroup {path}{}", hint());
     let answer = run(&call, &json).with_context(what)?;
     serde_json::from_slice(&answer).context("read the answer of cgset create").with_context(what)
+}
+
+/// Changes the group's limits: those that are given, and no others.
+pub fn set(path: &str, resources: &Resources) -> Result<()> {
+    let json = serde_json::to_vec(resources).context("encode linux.resources")?;
+    let call = Call::new(Tool::Cgset).args(["set", path, "--resources", "-"]);
+    run(&call, &json).with_context(|| format!("set cgroup {path}"))?;
+    Ok(())
+}
+
+/// Stops everything in the group in its tracks.
+pub fn freeze(path: &str) -> Result<()> {
+    run(&Call::new(Tool::Cgset).args(["freeze", path]), b"").with_context(|| format!("freeze cgroup {path}"))?;
+    Ok(())
+}
+
+/// Lets it go on.
+pub fn thaw(path: &str) -> Result<()> {
+    run(&Call::new(Tool::Cgset).args(["thaw", path]), b"").with_context(|| format!("thaw cgroup {path}"))?;
+    Ok(())
+}
+
+/// What the group uses, as `cgset stats --json` tells.
+pub fn stats(path: &str) -> Result<Value> {
+    let answer = run(&Call::new(Tool::Cgset).args(["stats", path, "--json"]), b"")?;
+    serde_json::from_slice(&answer).context("read the answer of cgset stats")
 }
 
 /// Sends a signal to everything in the group.

@@ -29,15 +29,22 @@ Examples:
     unshare-run spec --pid --mount --rootfs ./rootfs -- echo hello > ./config.json
     unshare-run run --bundle . hello";
 
+/// As runc's: docker and podman read it.
+const LONG_VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.0");
+
 /// Start a process that sees another machine.
 ///
 /// A container is no thing that the kernel knows: it is an ordinary process in namespaces of its own (its
 /// own process numbers, mounts, host name, network, ...), with another root folder and fewer capabilities.
 /// By hand, each flag asks for one of these. With a subcommand it is an OCI runtime with runc's command line.
 #[derive(Debug, Parser)]
-#[command(name = "unshare-run", version, after_help = EXAMPLES, subcommand_negates_reqs = true)]
+#[command(name = "unshare-run", version, long_version = LONG_VERSION, after_help = EXAMPLES)]
+#[command(subcommand_negates_reqs = true, disable_version_flag = true)]
 #[command(override_usage = "unshare-run [OPTIONS] -- COMMAND [ARG]...\n       unshare-run [OPTIONS] SUBCOMMAND ...")]
 pub struct Cli {
+    /// Print the version
+    #[arg(short = 'v', short_alias = 'V', long, action = clap::ArgAction::Version)]
+    pub version: Option<bool>,
     /// Options of every subcommand.
     #[command(flatten)]
     pub global: Global,
@@ -67,6 +74,15 @@ pub struct Global {
     /// Tell each step with its system call on standard error
     #[arg(long, global = true)]
     pub verbose: bool,
+    /// Have systemd make the cgroup: not supported, refused when a container is made
+    #[arg(long, global = true)]
+    pub systemd_cgroup: bool,
+    /// Taken for runc's callers; who calls is found out
+    #[arg(long, value_name = "WHETHER")]
+    pub rootless: Option<String>,
+    /// Taken for runc's callers; there is no checkpoint
+    #[arg(long, value_name = "PROGRAM")]
+    pub criu: Option<String>,
 }
 
 /// Form of the lines in the log file.
@@ -76,6 +92,20 @@ pub enum LogFormat {
     Text,
     /// `{"level":"error","msg":"MESSAGE","time":"..."}`
     Json,
+}
+
+/// `spec`.
+#[derive(Debug, Clone, Args)]
+pub struct SpecOptions {
+    /// Write it to config.json in this folder, which must not have one yet
+    #[arg(long, short = 'b', value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// For who is not root: --user --map-root-user --pid --mount --uts --ipc
+    #[arg(long)]
+    pub rootless: bool,
+    /// What it is to say.
+    #[command(flatten)]
+    pub hand: Hand,
 }
 
 /// The OCI runtime command line, as runc's.
@@ -112,11 +142,31 @@ pub enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
+    /// List the processes of a container
+    #[command(after_help = "Examples:\n  unshare-run ps web\n  unshare-run ps web -o pid,user,args")]
+    Ps(Ps),
+    /// Stop all processes of a container in their tracks
+    Pause(Id),
+    /// Let a paused container go on
+    Resume(Id),
+    /// Change the limits of a container
+    #[command(
+        after_help = "Examples:\n  unshare-run update --memory 64m --pids-limit 50 web\n  unshare-run update --resources limits.json web"
+    )]
+    Update(Update),
+    /// Print what a container uses, as JSON, and tell when it runs out of memory
+    Events(Events),
+    /// Print what this runtime can do, as JSON
+    Features,
+    /// Not supported: save a running container to files
+    Checkpoint(Unsupported),
+    /// Not supported: a container from such files
+    Restore(Unsupported),
     /// Print the OCI configuration that the flags by hand stand for (without flags: docker's defaults)
     #[command(
         after_help = "Examples:\n  unshare-run spec > config.json\n  unshare-run spec --pid --mount --rootfs ./rootfs -- sh"
     )]
-    Spec(Box<Hand>),
+    Spec(Box<SpecOptions>),
 }
 
 #[cfg(test)]
@@ -137,13 +187,36 @@ mod tests {
             "unshare-run kill web 9",
             "unshare-run delete --force web",
             "unshare-run exec -t -d -u 1:2 --cwd /x -e A=b -e C=d web ls -l --root",
+            "unshare-run --systemd-cgroup --rootless auto --criu criu --root /r kill --all web RTMIN+3",
+            "unshare-run create --no-pivot --no-new-keyring --bundle /b web",
+            "unshare-run run --no-subreaper --no-pivot --no-new-keyring --keep --preserve-fds 1 web",
+            "unshare-run exec --process /p --console-socket /s --process-label l --apparmor a --ignore-paused web",
+            "unshare-run exec --cgroup cpu:x --cgroup /y --no-new-privs --cap CAP_KILL -g 7 web true",
+            "unshare-run ps --format json web -o pid,args",
+            "unshare-run update --blkio-weight 10 --cpu-period 1 --cpu-quota -1 --cpu-burst 1 --cpu-share 2 --cpu-rt-period 1 \
+             --cpu-rt-runtime 1 --cpuset-cpus 0 --cpuset-mems 0 --kernel-memory 1 --kernel-memory-tcp 1 --memory 64m \
+             --memory-reservation 1 --memory-swap -1 --pids-limit -1 --l3-cache-schema x --mem-bw-schema y --cpu-idle 1 web",
+            "unshare-run update --resources - web",
+            "unshare-run events --stats --interval 5s web",
+            "unshare-run checkpoint --image-path /i --leave-running web",
+            "unshare-run restore --detach --bundle /b web",
+            "unshare-run spec --bundle /b --rootless",
             "unshare-run run --detach --bundle /b web",
             "unshare-run --pid --mount --rootfs /r -m 4m -- sh -c true",
             "unshare-run --net=/run/netns/x --pid --boottime -5 --memory-swap -1 -m 1g -- sh",
             "unshare-run init -- sleep 1",
         ] {
-            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let words = line.split(' ').filter(|word| !word.is_empty());
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    #[test]
+    fn the_version_is_told_in_the_form_that_docker_reads() {
+        let text = Cli::command().render_long_version();
+        let expected =
+            format!("unshare-run version {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), layout::oci::runtime::VERSION);
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Request<'a> {
     pub wait_for_start: bool,
     /// Whether it leads a session of its own.
     pub own_session: bool,
+    /// Whether it has a session keyring of its own.
+    pub own_keyring: bool,
 }
 
 /// A container that is made.
@@ -90,6 +92,7 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     let filter = seccomp::of(request.spec).context("config.json")?;
     let (console, our_console) = connect_console(&request.console, process.terminal)?;
     let dir = StateDir::claim(request.state_root, request.id)?;
+    let _lock = dir.lock()?;
     let namespaces = Namespaces::of(request.spec);
     let state = initial_state(request, rootfs.as_deref(), group, &namespaces);
     let mut undo = Undo { dir: Some(dir.clone()), process: None, group_is_ours: false, state };
@@ -110,6 +113,7 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
         filter,
         preserve_fds: request.preserve_fds,
         own_session: request.own_session,
+        own_keyring: request.own_keyring,
     };
     let (channel, child) = spawn(job)?;
     let (child, state) = (undo.process.insert(child), &mut undo.state);

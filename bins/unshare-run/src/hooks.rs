@@ -20,6 +20,10 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+/// The kinds, in the order of a container's life.
+pub const KINDS: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
 /// How much of what a failing hook printed is told.
 const TOLD: u64 = 4096;
 

@@ -53,6 +53,8 @@ pub struct Job<'a> {
     pub preserve_fds: u32,
     /// Whether it leads a session of its own; by hand without a terminal it stays in the caller's.
     pub own_session: bool,
+    /// Whether it has a session keyring of its own.
+    pub own_keyring: bool,
 }
 
 /// Runs the child to its end, which is the program or a message to the parent.
@@ -142,6 +144,8 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
     if job.own_session {
         narrate!("no longer of the caller's session", "setsid()");
         rustix::process::setsid().context("make a session")?;
+    }
+    if job.own_keyring {
         sys::new_session_keyring().context("make a session keyring")?;
     }
     // The modes of what we make are what we say.

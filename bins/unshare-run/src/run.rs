@@ -3,7 +3,7 @@
 use crate::create::Created;
 use crate::narrate::warn;
 use crate::proxy;
-use crate::state::Process;
+use crate::state::{Process, StateDir};
 use anyhow::{Context, Result};
 use layout::exit;
 use nix::sys::signal::{SigSet, Signal};
@@ -95,18 +95,26 @@ pub fn send(number: i32, process: &Process) -> Result<()> {
     }
 }
 
-/// Waits for a container in the foreground, then removes what is left of it. Gives the program's exit code.
-pub fn foreground(created: Created, signals: &Signals, forward: Forward) -> Result<u8> {
+/// Waits for a container in the foreground, then removes what is left of it, unless it is to be kept. Gives the program's exit code.
+pub fn foreground(created: Created, signals: &Signals, forward: Forward, keep: bool) -> Result<u8> {
     let waited = wait(&created.process, created.master, signals, forward);
     if let Err(error) = &waited {
         // Nobody would be there to wait for it.
         warn(&format!("{error:#}: ending the container"));
         crate::create::end_child(&created.process);
     }
-    let removed = crate::commands::delete::remove(&created.dir, &created.dir.state()?);
-    let code = waited?;
-    removed?;
-    Ok(code)
+    if !keep {
+        remove(&created.dir)?;
+    }
+    waited
+}
+
+/// Somebody may have deleted it already.
+fn remove(dir: &StateDir) -> Result<()> {
+    match dir.state_if_there()? {
+        Some(state) => crate::commands::delete::remove(dir, &state),
+        None => Ok(()),
+    }
 }
 
 /// Waits for a child of ours, shows its terminal if we have that, and gives its exit code.

@@ -8,6 +8,8 @@ use crate::hooks::{self, HookState, Place};
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Hook, Spec};
 use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -81,12 +83,14 @@ impl State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It is being made, or its making was cut short.
+    /// It is being made.
     Creating,
     /// It waits for `start`.
     Created,
     /// Its program runs.
     Running,
+    /// Everything in it stands still until `resume`.
+    Paused,
     /// It has ended.
     Stopped,
 }
@@ -98,6 +102,7 @@ impl Status {
             Status::Creating => "creating",
             Status::Created => "created",
             Status::Running => "running",
+            Status::Paused => "paused",
             Status::Stopped => "stopped",
         }
     }
@@ -140,6 +145,24 @@ impl StateDir {
         }
     }
 
+    /// Says that the container is being made, for as long as we live and hold this. It comes before the state is written:
+    /// so whoever finds a state without a process, and no lock, knows that its maker was killed.
+    pub fn lock(&self) -> Result<OwnedFd> {
+        let what = || format!("lock {}", self.0.display());
+        let folder = self.open().with_context(what)?;
+        flock(&folder, FlockOperation::LockExclusive).with_context(what)?;
+        Ok(folder)
+    }
+
+    fn is_locked(&self) -> bool {
+        let Ok(folder) = self.open() else { return false };
+        flock(&folder, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+    }
+
+    fn open(&self) -> rustix::io::Result<OwnedFd> {
+        rustix::fs::open(&self.0, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    }
+
     /// Where the process waits for `start`; it is there exactly until then.
     pub fn exec_fifo(&self) -> PathBuf {
         self.0.join("exec.fifo")
@@ -147,10 +170,15 @@ impl StateDir {
 
     /// Reads the state.
     pub fn state(&self) -> Result<State> {
+        self.state_if_there()?.context("container does not exist")
+    }
+
+    /// Reads the state, if there is one.
+    pub fn state_if_there(&self) -> Result<Option<State>> {
         let file = self.0.join("state.json");
         match fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!("container does not exist"),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).with_context(|| format!("read {}", file.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
         }
     }
@@ -175,8 +203,10 @@ impl StateDir {
     /// Where it is in its life.
     pub fn status(&self, state: &State) -> Status {
         match (state.pid, Process::find(state)) {
-            (0, _) => Status::Creating,
-            (_, None) => Status::Stopped,
+            (0, _) if self.is_locked() => Status::Creating,
+            // A maker that was killed half-way.
+            (0, _) | (_, None) => Status::Stopped,
+            (_, Some(_)) if state.cgroup_folders.is_frozen() => Status::Paused,
             (_, Some(_)) if self.exec_fifo().exists() => Status::Created,
             (_, Some(_)) => Status::Running,
         }
@@ -352,7 +382,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = StateDir::claim(dir.path(), "x").unwrap();
         assert_eq!(dir.status(&state), Status::Running);
+        let lock = dir.lock().unwrap();
         assert_eq!(dir.status(&State { pid: 0, ..state.clone() }), Status::Creating);
+        drop(lock);
+        assert_eq!(dir.status(&State { pid: 0, ..state.clone() }), Status::Stopped);
         assert_eq!(dir.status(&State { start_time: 1, ..state }), Status::Stopped);
     }
 }

@@ -1,5 +1,6 @@
 //! What a configuration must be before anything is done. What this runtime does not support, and would make the
-//! container another one than asked for, is refused here and never ignored.
+//! container another one than asked for, is refused here and never ignored. Keys that the types do not name at all are
+//! ignored: the specification wants it so.
 
 use crate::kernel_settings::check_sysctl;
 use crate::mounts::options::MountOptions;
@@ -8,14 +9,11 @@ use crate::process::limits::resource;
 use crate::process::{machine, scheduling};
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Hooks, Linux, NamespaceKind, Process, Spec};
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Checks a configuration.
 pub fn validate(spec: &Spec) -> Result<()> {
-    if !spec.oci_version.starts_with("1.") {
-        bail!("ociVersion {:?}: only versions 1.x are known", spec.oci_version);
-    }
+    check_version(&spec.oci_version)?;
     if let Some(hooks) = &spec.hooks {
         validate_hooks(hooks)?;
     }
@@ -36,13 +34,29 @@ pub fn validate(spec: &Spec) -> Result<()> {
         check_sysctl(key, &namespaces)?;
     }
     machine::check(linux)?;
-    refuse_unsupported(linux)?;
-    refuse_extra("linux", &linux.extra)
+    refuse_unsupported(linux)
+}
+
+/// The specification's version, as semver.org has it: within the major version 1 whatever is added may be left out.
+fn check_version(text: &str) -> Result<()> {
+    let core = text.split(['-', '+']).next().unwrap_or_default();
+    let number = |part: &str| match part.strip_prefix('0') {
+        Some("") => Some(0),
+        Some(_) => None,
+        None => part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u64>().ok()).flatten(),
+    };
+    let numbers: Option<Vec<u64>> = core.split('.').map(number).collect();
+    let rest_is_fine = text[core.len()..].chars().all(|c| c.is_ascii_alphanumeric() || "-+.".contains(c));
+    match numbers.as_deref() {
+        Some([1, _, _]) if rest_is_fine => Ok(()),
+        Some([_, _, _]) if rest_is_fine => bail!("ociVersion {text:?}: only versions 1.x are known"),
+        _ => bail!("ociVersion {text:?}: it must have the form 1.2.0"),
+    }
 }
 
 /// Keys that are known and not done yet.
 fn refuse_unsupported(linux: &Linux) -> Result<()> {
-    let keys = [("linux.intelRdt", linux.intel_rdt.is_some())];
+    let keys = [("linux.intelRdt", linux.intel_rdt.is_some()), ("linux.netDevices", !linux.net_devices.is_empty())];
     match keys.iter().find(|(_, given)| *given) {
         Some((key, _)) => bail!("{key} is not supported"),
         None => Ok(()),
@@ -66,7 +80,7 @@ fn validate_hooks(hooks: &Hooks) -> Result<()> {
             bail!("hooks.{kind} {}: timeout must be above 0", hook.path.display());
         }
     }
-    refuse_extra("hooks", &hooks.extra)
+    Ok(())
 }
 
 /// Checks a process, the container's first one or another.
@@ -92,8 +106,7 @@ pub fn validate_process(process: &Process) -> Result<()> {
     if process.oom_score_adj.is_some_and(|score| !(-1000..=1000).contains(&score)) {
         bail!("process.oomScoreAdj: it must be from -1000 to 1000");
     }
-    scheduling::check(process)?;
-    refuse_extra("process", &process.extra)
+    scheduling::check(process)
 }
 
 fn validate_namespaces(linux: &Linux, namespaces: &Namespaces) -> Result<()> {
@@ -144,7 +157,6 @@ fn validate_root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<
         if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
             bail!("{}: uidMappings and gidMappings are not supported", what());
         }
-        refuse_extra(&what(), &mount.extra)?;
     }
     for device in &linux.devices {
         if !device.path.is_absolute() || device.path.file_name().is_none() {
@@ -154,30 +166,11 @@ fn validate_root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<
     Ok(())
 }
 
-/// Refuses the keys that the types do not name, unless they say nothing.
-fn refuse_extra(place: &str, extra: &Map<String, Value>) -> Result<()> {
-    match extra.iter().find(|(_, value)| is_something(value)) {
-        Some((key, _)) => bail!("{place}.{key} is not supported"),
-        None => Ok(()),
-    }
-}
-
-/// Whether a value asks for anything: null, "", [] and {} do not, nor does an object of such.
-fn is_something(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => fields.values().any(is_something),
-        Value::Bool(_) | Value::Number(_) => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use layout::oci::defaults;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     /// The default configuration as JSON, changed, and what validation says to it.
     fn verdict(change: impl FnOnce(&mut Value)) -> Result<()> {
@@ -195,6 +188,26 @@ mod tests {
         verdict(|spec| spec["process"]["apparmorProfile"] = json!("")).unwrap();
         verdict(|spec| spec["linux"]["seccomp"] = json!(null)).unwrap();
         verdict(|spec| spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"})).unwrap();
+    }
+
+    #[test]
+    fn versions_are_semantic_versions() {
+        for good in ["1.0.0", "1.2.0", "1.0.2-dev", "1.0.0-rc5", "1.10.0+build.7"] {
+            verdict(|spec| spec["ociVersion"] = json!(good)).unwrap();
+        }
+        for bad in [
+            "", "1", "1.", "1.0", "1.0.0.0", "1.x.0", "1.01.0", "v1.0.0", " 1.0.0", "0.9.0", "2.0.0", "1.0.0-ä",
+            "+1.0.0",
+        ] {
+            let error = format!("{:#}", verdict(|spec| spec["ociVersion"] = json!(bad)).expect_err(bad));
+            assert!(error.starts_with(&format!("ociVersion {bad:?}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_as_the_specification_wants_it() {
+        verdict(|spec| spec["process"]["new"] = json!({"x": 1})).unwrap();
+        verdict(|spec| spec["mounts"][0]["new"] = json!("x")).unwrap();
     }
 
     #[test]

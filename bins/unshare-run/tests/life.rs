@@ -32,7 +32,10 @@ fn a_created_container_waits_for_start() {
     );
     assert!(bundle.call(&["list"]).out.contains(&format!("web         {}", bundle.pid("web"))));
 
-    assert_eq!(bundle.call(&["delete", "web"]).err, "unshare-run: delete web: container is not stopped: running");
+    assert_eq!(
+        bundle.call(&["delete", "web"]).err,
+        "unshare-run: cannot delete container web that is not stopped: running"
+    );
     assert_eq!(bundle.call(&["kill", "web", "KILL"]).code, 0);
     bundle.await_status("web", "stopped");
     assert_eq!(bundle.call(&["kill", "web"]).err, "unshare-run: kill web: container not running");

@@ -28,6 +28,7 @@ pub fn by_hand(root: &Path, hand: &Hand) -> Result<u8> {
         wait_for_start: false,
         // Without a terminal of its own it shares ours, job control included, as with unshare(1).
         own_session: hand.process.tty,
+        own_keyring: hand.process.tty,
     })?;
-    run::foreground(created, &signals, if hand.process.tty { Forward::All } else { Forward::NotKeyboard })
+    run::foreground(created, &signals, if hand.process.tty { Forward::All } else { Forward::NotKeyboard }, false)
 }

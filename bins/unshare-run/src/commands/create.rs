@@ -53,5 +53,6 @@ pub fn request<'a>(
         preserve_fds: options.preserve_fds,
         wait_for_start,
         own_session: true,
+        own_keyring: !options.no_new_keyring,
     }
 }

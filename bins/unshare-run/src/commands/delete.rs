@@ -20,14 +20,12 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
         Err(_) if force => return dir.remove().with_context(|| format!("delete {id}")),
         Err(error) => return Err(error).with_context(|| format!("delete {id}")),
     };
-    match dir.status(&state) {
-        Status::Running | Status::Creating if !force => {
-            bail!("delete {id}: container is not stopped: {}", dir.status(&state).as_str())
-        }
-        _ => {}
+    let status = dir.status(&state);
+    if !force && !matches!(status, Status::Created | Status::Stopped) {
+        bail!("cannot delete container {id} that is not stopped: {}", status.as_str());
     }
     if let Some(process) = Process::find(&state) {
-        end(&process).with_context(|| format!("delete {id}"))?;
+        end(&process, &state, status).with_context(|| format!("delete {id}"))?;
     }
     remove(&dir, &state).with_context(|| format!("delete {id}"))
 }
@@ -36,17 +34,21 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 /// done again, hooks included, by whoever finds that we were killed; and so long nobody else can have the name.
 pub fn remove(dir: &StateDir, state: &State) -> Result<()> {
     if let Some(path) = &state.cgroup {
-        cgroup::delete(path, state.outlived)?;
+        // Nobody but its maker knows who is in a group that was cut short.
+        cgroup::delete(path, state.outlived || state.pid == 0)?;
     }
     hooks::run_poststop(&state.poststop, &state.for_hooks(Status::Stopped), state.hooks_place());
     dir.remove()
 }
 
-fn end(process: &Process) -> Result<()> {
+fn end(process: &Process, state: &State, status: Status) -> Result<()> {
     let pid = process.pid.as_raw_pid();
     match pidfd_send_signal(&process.pidfd, Signal::KILL) {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(error) => return Err(error).with_context(|| format!("kill process {pid}")),
+    }
+    if let (Status::Paused, Some(path)) = (status, &state.cgroup) {
+        cgroup::thaw(path)?;
     }
     loop {
         let mut fds = [PollFd::new(&process.pidfd, PollFlags::IN)];

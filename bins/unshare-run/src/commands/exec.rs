@@ -22,6 +22,10 @@ pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
     let state = dir.state().with_context(what)?;
     let init = match (Process::find(&state), dir.status(&state)) {
         (Some(init), Status::Created | Status::Running) => init,
+        (Some(init), Status::Paused) if options.ignore_paused => init,
+        (_, Status::Paused) => {
+            bail!("exec in {id}: cannot exec in a paused container (use --ignore-paused to override)")
+        }
         (_, status) => bail!("exec in {id}: cannot exec in a {} container", status.as_str()),
     };
     let spec = dir.config().with_context(what)?;

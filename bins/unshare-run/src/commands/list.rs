@@ -60,6 +60,7 @@ mod tests {
             bundle: "/bundle".into(),
             rootfs: "/bundle/rootfs".into(),
             created: "2026-11-21T04:03:50.900596546Z".to_owned(),
+            annotations: Default::default(),
             owner: "root".to_owned(),
         };
         assert_eq!(

@@ -3,13 +3,18 @@
 mod by_hand;
 mod create;
 pub mod delete;
+mod events;
 mod exec;
+mod features;
 mod kill;
 mod list;
+mod pause;
+mod ps;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use crate::cli::{Cli, Command, Hand};
 use anyhow::{Result, bail};
@@ -32,6 +37,9 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         None => layout::Layout::from_env()?.runtime_root(),
     };
     let done = |()| 0;
+    if cli.global.systemd_cgroup && matches!(cli.command, Some(Command::Create(_) | Command::Run(_))) {
+        bail!("--systemd-cgroup: cgroups by way of systemd are not supported, leave the flag out");
+    }
     match cli.command {
         None => by_hand::by_hand(&root, &cli.hand),
         Some(_) if cli.hand != Hand::default() => {
@@ -48,7 +56,16 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Exec(options)) => exec::exec(&root, &options),
         Some(Command::List(options)) => list::list(&root, &options).map(print),
         Some(Command::Init { command }) => crate::reaper::run(&command),
-        Some(Command::Spec(hand)) => spec::spec(&hand).map(print),
+        Some(Command::Ps(options)) => ps::ps(&root, &options).map(print),
+        Some(Command::Pause(options)) => pause::pause(&root, &options.id).map(done),
+        Some(Command::Resume(options)) => pause::resume(&root, &options.id).map(done),
+        Some(Command::Update(options)) => update::update(&root, &options).map(done),
+        Some(Command::Events(options)) => events::events(&root, &options).map(done),
+        Some(Command::Features) => features::features().map(print),
+        Some(Command::Checkpoint(_) | Command::Restore(_)) => {
+            bail!("checkpoint and restore are not supported by this runtime")
+        }
+        Some(Command::Spec(options)) => spec::spec(&options).map(print),
     }
 }
 

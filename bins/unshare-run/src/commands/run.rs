@@ -23,5 +23,5 @@ pub fn run(root: &Path, options: &cli::Run) -> Result<u8> {
     }
     let signals = Signals::take()?;
     let created = create::create(&request(root, &options.create, &bundle, &spec, false, console))?;
-    run::foreground(created, &signals, Forward::All)
+    run::foreground(created, &signals, Forward::All, options.keep)
 }

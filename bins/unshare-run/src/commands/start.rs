@@ -15,6 +15,7 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
             // A container that is not as its hooks would have it does not run.
             state.run_poststart().inspect_err(|_| drop(run::send(libc::SIGKILL, &process)))
         }
+        (_, Status::Paused) => bail!("start {id}: cannot start a paused container"),
         (_, Status::Running) => bail!("start {id}: cannot start an already running container"),
         (_, Status::Creating) => bail!("start {id}: it is still being created"),
         (_, Status::Stopped | Status::Created) => bail!("start {id}: cannot start a container that has stopped"),

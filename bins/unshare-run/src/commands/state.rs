@@ -3,6 +3,7 @@
 use crate::state::{State, StateDir, Status};
 use anyhow::{Context, Result};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A container as the specification wants `state` to print it, and what runc adds.
@@ -23,6 +24,9 @@ pub struct View {
     pub rootfs: PathBuf,
     /// When it was made.
     pub created: String,
+    /// Notes of the configuration.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
     /// Whose it is.
     pub owner: String,
 }
@@ -40,6 +44,7 @@ impl View {
             bundle: state.bundle,
             rootfs: state.rootfs,
             created: state.created,
+            annotations: state.annotations,
             owner: dir.owner(),
         }
     }
