@@ -1,11 +1,16 @@
 //! The moment at which one process becomes two, and the second one is somewhere else.
 
+use crate::cgroup::Entrance;
 use crate::namespaces::{self, Namespaces, refused};
 use crate::narrate::narrate;
+use crate::protocol::{Channel, Report};
+use crate::state::Process;
 use crate::sys::{self, Cloned};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use layout::exit;
 use layout::oci::runtime::NamespaceKind;
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
 /// Makes a process in the new namespaces of the configuration, in its pid namespace if that is an existing one, and in
 /// the cgroup that is given. Returns twice, as fork does; an error is the parent's alone.
@@ -29,6 +34,48 @@ pub fn into_namespaces(namespaces: &Namespaces, group: Option<BorrowedFd<'_>>) -
 pub fn sibling() -> Result<Cloned> {
     narrate!("only a new process is in the pid namespace that was entered", "clone3(CLONE_PARENT)");
     sys::clone3(libc::CLONE_PARENT as u64, None).context("clone3 in the container")
+}
+
+/// Makes the process by way of another one, the guide, which goes ahead into the user namespace or changes the clocks
+/// and makes it as its sibling there, so that it is our child. `entrance` is for the guide: what it makes is in the
+/// group as well. Returns twice, as fork does; each side gets its end of the channel, and only the parent a process.
+pub fn by_way_of_a_guide(namespaces: &Namespaces, entrance: Entrance) -> Result<(Channel, Option<Process>)> {
+    let (ours, theirs) = Channel::pair()?;
+    let guide = match child(entrance.unified())? {
+        Cloned::Parent { pid, pidfd } => Process { pid, pidfd },
+        Cloned::Child => {
+            drop(ours);
+            let made = entrance.enter().and_then(|()| namespaces.go_ahead()).and_then(|flags| {
+                narrate!("the process, where we are now", "clone3(CLONE_PARENT|{flags:#x})");
+                sys::clone3(flags | libc::CLONE_PARENT as u64, None).context("clone3")
+            });
+            let told = match made {
+                Ok(Cloned::Child) => return Ok((theirs, None)),
+                Ok(Cloned::Parent { pid, .. }) => theirs.report(&Report::Made(pid.as_raw_pid())),
+                Err(error) => theirs.report(&Report::failure(&error)),
+            };
+            sys::exit_now(if told.is_ok() { 0 } else { exit::TOOL })
+        }
+    };
+    drop(theirs);
+    let child = receive_child(&ours);
+    // It has nothing more to do, and its end tells nothing that the channel does not.
+    let _ = waitid(WaitId::PidFd(guide.pidfd.as_fd()), WaitIdOptions::EXITED);
+    Ok((ours, Some(child?)))
+}
+
+/// The process that another one has made for us.
+pub fn receive_child(channel: &Channel) -> Result<Process> {
+    match channel.next_report()? {
+        Some(Report::Made(number)) => {
+            // It is our child and not reaped yet, so the number is its own.
+            let pid = Pid::from_raw(number).context("the helper told no process number")?;
+            let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("open a pidfd of the new process")?;
+            Ok(Process { pid, pidfd })
+        }
+        Some(Report::Failed(code, message)) => Err(exit::coded(code, message)),
+        _ => bail!("join the container: the helper ended early (has the container ended?)"),
+    }
 }
 
 /// Makes a child, as fork does, in the cgroup that is given.

@@ -12,7 +12,7 @@ use crate::process::{labels, limits};
 use crate::protocol::{Channel, Order, Report};
 use crate::state::{Process, Stat, State, StateDir, Status, write_whole};
 use crate::sys::Cloned;
-use crate::{clone, exec_fifo, hooks, kernel_settings, seccomp, terminal};
+use crate::{clone, exec_fifo, hooks, kernel_settings, mounts, seccomp, terminal};
 use anyhow::{Context, Result, bail};
 use layout::exit;
 use layout::oci::runtime::{Linux, NamespaceKind, Spec};
@@ -100,6 +100,7 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     dir.write_config(request.spec)?;
     let entrance = make_group(request.spec, &mut undo)?;
     let fifo = if request.wait_for_start { Some(exec_fifo::make(&dir.exec_fifo())?) } else { None };
+    let sources = mounts::sources::prepare(request.spec, &namespaces, request.bundle)?;
     let job = Job {
         spec: request.spec,
         id: request.id,
@@ -111,6 +112,8 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
         fifo,
         entrance,
         filter,
+        sources,
+        guided: namespaces.need_a_guide(),
         preserve_fds: request.preserve_fds,
         own_session: request.own_session,
         own_keyring: request.own_keyring,
@@ -123,8 +126,8 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     if let Some(score) = process.oom_score_adj {
         kernel_settings::set_oom_score_adj(child.pid, score)?;
     }
-    if namespaces.is_new(NamespaceKind::User) {
-        namespaces::write_id_maps(child.pid, request.spec)?;
+    if init::waits_for_parent(request.spec, &namespaces) {
+        prepare_namespaces(request.spec, &namespaces, child)?;
         // A child that has failed meanwhile is not there to hear it, but its reason is.
         let _ = channel.order(Order::Proceed);
     }
@@ -145,6 +148,14 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     let process = undo.process.take().context("the process is gone")?;
     undo.dir = None;
     Ok(Created { dir, process, master })
+}
+
+/// What is to be done in the child's namespaces by somebody outside.
+fn prepare_namespaces(spec: &Spec, namespaces: &Namespaces, child: &Process) -> Result<()> {
+    if namespaces.is_new(NamespaceKind::User) {
+        namespaces::user::write_id_maps(child.pid, spec)?;
+    }
+    namespaces::network_devices::move_in(spec, namespaces, child.pid)
 }
 
 /// Makes the cgroup, if there is to be one, and opens it for the process that is yet to be made.
@@ -185,7 +196,14 @@ fn run_create_hooks(spec: &Spec, state: &State) -> Result<()> {
 }
 
 /// Makes the child; it does its [`Job`] and does not come back.
-fn spawn(job: Job<'_>) -> Result<(Channel, Process)> {
+fn spawn(mut job: Job<'_>) -> Result<(Channel, Process)> {
+    if job.guided {
+        let (namespaces, entrance) = (job.namespaces, std::mem::take(&mut job.entrance));
+        return match clone::by_way_of_a_guide(namespaces, entrance)? {
+            (channel, Some(process)) => Ok((channel, process)),
+            (channel, None) => init::run(job, channel),
+        };
+    }
     let (ours, theirs) = Channel::pair()?;
     match clone::into_namespaces(job.namespaces, job.entrance.unified())? {
         Cloned::Parent { pid, pidfd } => Ok((ours, Process { pid, pidfd })),

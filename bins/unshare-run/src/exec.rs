@@ -18,11 +18,11 @@ use crate::state::{Process, State, Status, write_whole};
 use crate::sys::{self, Cloned};
 use crate::terminal::{self, Terminal};
 use crate::{clone, kernel_settings, namespaces};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use layout::exit;
 use layout::oci::runtime::{Linux, Process as ProcessConfig, Spec};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use std::path::Path;
 
@@ -123,23 +123,10 @@ fn spawn(init: &Process, job: Job<'_>) -> Result<(Channel, Process)> {
         }
     };
     drop(theirs);
-    let child = receive_child(&ours);
+    let child = clone::receive_child(&ours);
     // It has nothing more to do, and its end tells nothing that the channel does not.
     let _ = waitid(WaitId::PidFd(helper.pidfd.as_fd()), WaitIdOptions::EXITED);
     Ok((ours, child?))
-}
-
-fn receive_child(channel: &Channel) -> Result<Process> {
-    match channel.next_report()? {
-        Some(Report::Made(number)) => {
-            // It is our child and not reaped yet, so the number is its own.
-            let pid = Pid::from_raw(number).context("the helper told no process number")?;
-            let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("open a pidfd of the new process")?;
-            Ok(Process { pid, pidfd })
-        }
-        Some(Report::Failed(code, message)) => Err(exit::coded(code, message)),
-        _ => bail!("join the container: the helper ended early (has the container ended?)"),
-    }
 }
 
 /// The helper: joins the namespaces, makes the process, tells its number, ends.

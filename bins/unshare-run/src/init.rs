@@ -8,6 +8,7 @@ use crate::exec_fifo::{self, Waiting};
 use crate::hooks::{self, HookState, Place};
 use crate::mounts::Surroundings;
 use crate::mounts::in_root::Root;
+use crate::mounts::sources::Sources;
 use crate::mounts::{devices, masked, pivot_root};
 use crate::namespaces::{self, Namespaces};
 use crate::narrate::narrate;
@@ -23,7 +24,6 @@ use layout::exit;
 use layout::oci::runtime::{Hook, Linux, NamespaceKind, Process, Spec};
 use rustix::fd::OwnedFd;
 use rustix::fs::Mode;
-use rustix::thread::{Gid, Uid};
 use std::path::Path;
 
 /// What the child is to do.
@@ -49,6 +49,10 @@ pub struct Job<'a> {
     pub entrance: Entrance,
     /// Its system call filter.
     pub filter: Option<Filter>,
+    /// What the parent has prepared of the mounts.
+    pub sources: Sources,
+    /// Whether a guide has joined the namespaces that exist already.
+    pub guided: bool,
     /// Descriptors from 3 on that the program keeps.
     pub preserve_fds: u32,
     /// Whether it leads a session of its own; by hand without a terminal it stays in the caller's.
@@ -139,6 +143,11 @@ fn run_hooks(job: &Job<'_>, kind: &str, wanted: &[Hook], status: Status, place: 
     hooks::run(kind, wanted, &state, place)
 }
 
+/// Whether there is something in the new namespaces that only the parent can do: id maps, devices of the host's network.
+pub fn waits_for_parent(spec: &Spec, namespaces: &Namespaces) -> bool {
+    namespaces.is_new(NamespaceKind::User) || spec.linux.as_ref().is_some_and(|linux| !linux.net_devices.is_empty())
+}
+
 fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
     let spec = job.spec;
     if job.own_session {
@@ -150,10 +159,14 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
     }
     // The modes of what we make are what we say.
     rustix::process::umask(Mode::empty());
-    job.namespaces.join()?;
-    if job.namespaces.is_new(NamespaceKind::User) {
+    if !job.guided {
+        job.namespaces.join()?;
+    }
+    if waits_for_parent(spec, job.namespaces) {
         channel.await_order(Order::Proceed)?;
-        become_root_inside()?;
+    }
+    if job.namespaces.has(NamespaceKind::User) {
+        namespaces::user::become_root_inside()?;
     }
     if job.namespaces.is_new(NamespaceKind::Cgroup) {
         namespaces::new_cgroup_namespace()?;
@@ -164,7 +177,7 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
     }
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
-    if job.namespaces.is_new(NamespaceKind::Mount) {
+    if job.namespaces.is_new(NamespaceKind::Mount) || job.rootfs.is_some() {
         pivot_root::separate_mounts(&linux.rootfs_propagation, job.rootfs)?;
     }
     let terminal = match job.rootfs {
@@ -182,14 +195,13 @@ fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
 }
 
 /// Everything in the mount namespace: afterwards `/` is the container's.
-fn set_up_root(job: &Job<'_>, linux: &Linux, rootfs: &Path, channel: &Channel) -> Result<Option<Terminal>> {
+fn set_up_root(job: &mut Job<'_>, linux: &Linux, rootfs: &Path, channel: &Channel) -> Result<Option<Terminal>> {
     let spec = job.spec;
     let root = pivot_root::open_rootfs(rootfs)?;
-    let own_cgroup_namespace = job.namespaces.has(NamespaceKind::Cgroup);
-    let around = Surroundings { bundle: job.bundle, own_cgroup_namespace };
+    let around = Surroundings { bundle: job.bundle, namespaces: job.namespaces };
     let mut late_read_only = Vec::new();
-    for mount in &spec.mounts {
-        late_read_only.extend(mounts::mount(&root, mount, &around)?);
+    for (place, mount) in spec.mounts.iter().enumerate() {
+        late_read_only.extend(mounts::mount(&root, mount, job.sources.remove(&place), &around)?);
     }
     let binds_dev = |m| mounts::is_dev(m) && m.kind != "tmpfs" && m.kind != "devtmpfs";
     if !spec.mounts.iter().any(binds_dev) {
@@ -223,12 +235,4 @@ fn make_folder_to_start_in(root: &Root, process: &Process) -> Result<()> {
         // Links through /proc, and what is no folder, are chdir's to refuse.
         _ => Ok(()),
     }
-}
-
-/// Root of the new user namespace: nobody else is known in there.
-fn become_root_inside() -> Result<()> {
-    narrate!("root in our user namespace", "setresgid(0) setresuid(0)");
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)
-        .context("become group 0 of the user namespace")?;
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).context("become root of the user namespace")
 }

@@ -3,7 +3,6 @@
 //! ignored: the specification wants it so.
 
 use crate::kernel_settings::check_sysctl;
-use crate::mounts::options::MountOptions;
 use crate::namespaces::Namespaces;
 use crate::process::limits::resource;
 use crate::process::{machine, scheduling};
@@ -22,8 +21,8 @@ pub fn validate(spec: &Spec) -> Result<()> {
     let namespaces = Namespaces::of(spec);
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
-    validate_namespaces(linux, &namespaces)?;
-    validate_root(spec, linux, &namespaces)?;
+    crate::namespaces::check::check(linux, &namespaces)?;
+    crate::mounts::check::check(spec, linux, &namespaces)?;
     if !spec.hostname.is_empty() && !namespaces.has(NamespaceKind::Uts) {
         bail!("hostname: it needs a uts namespace of the container's own");
     }
@@ -56,7 +55,7 @@ fn check_version(text: &str) -> Result<()> {
 
 /// Keys that are known and not done yet.
 fn refuse_unsupported(linux: &Linux) -> Result<()> {
-    let keys = [("linux.intelRdt", linux.intel_rdt.is_some()), ("linux.netDevices", !linux.net_devices.is_empty())];
+    let keys = [("linux.intelRdt", linux.intel_rdt.is_some())];
     match keys.iter().find(|(_, given)| *given) {
         Some((key, _)) => bail!("{key} is not supported"),
         None => Ok(()),
@@ -109,63 +108,6 @@ pub fn validate_process(process: &Process) -> Result<()> {
     scheduling::check(process)
 }
 
-fn validate_namespaces(linux: &Linux, namespaces: &Namespaces) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    for namespace in &linux.namespaces {
-        let kind = namespace.kind;
-        if !seen.insert(kind) {
-            bail!("linux.namespaces: {kind:?} is given twice");
-        }
-        match (kind, &namespace.path) {
-            (NamespaceKind::Time, _) => bail!("linux.namespaces: time namespaces are not supported"),
-            (NamespaceKind::User | NamespaceKind::Mount, Some(_)) => {
-                bail!("linux.namespaces: joining a {kind:?} namespace by path is not supported")
-            }
-            (_, Some(path)) if !path.is_absolute() => {
-                bail!("linux.namespaces: path {:?} is not absolute", path.display())
-            }
-            _ => {}
-        }
-    }
-    let mapped = !linux.uid_mappings.is_empty() && !linux.gid_mappings.is_empty();
-    match (namespaces.has(NamespaceKind::User), mapped) {
-        (true, false) => bail!("linux.uidMappings and gidMappings: a new user namespace needs both"),
-        (false, true) => bail!("linux.uidMappings: they need a user namespace"),
-        _ => Ok(()),
-    }
-}
-
-fn validate_root(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<()> {
-    if spec.root.is_some() && !namespaces.is_new(NamespaceKind::Mount) {
-        bail!("root: a root of its own needs a mount namespace of its own (by hand: --mount)");
-    }
-    let needs_root = [
-        ("mounts", !spec.mounts.is_empty()),
-        ("linux.devices", !linux.devices.is_empty()),
-        ("linux.maskedPaths", !linux.masked_paths.is_empty()),
-        ("linux.readonlyPaths", !linux.readonly_paths.is_empty()),
-    ];
-    if let Some((key, _)) = needs_root.iter().find(|(_, given)| *given && spec.root.is_none()) {
-        bail!("{key}: it needs a root, and root.path is not set");
-    }
-    for mount in &spec.mounts {
-        let what = || format!("mounts {}", mount.destination.display());
-        if !mount.destination.is_absolute() {
-            bail!("{}: the destination must be an absolute path", what());
-        }
-        MountOptions::parse(&mount.options).with_context(what)?;
-        if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-            bail!("{}: uidMappings and gidMappings are not supported", what());
-        }
-    }
-    for device in &linux.devices {
-        if !device.path.is_absolute() || device.path.file_name().is_none() {
-            bail!("linux.devices {:?}: it must be the absolute path of a file", device.path.display());
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,23 +155,14 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         type Change = fn(&mut Value);
-        let cases: [(&str, Change); 16] = [
+        let cases: [(&str, Change); 9] = [
             ("hooks.poststop", |spec| spec["hooks"] = json!({"poststop": [{"path": "bin/x"}]})),
             ("scheduler.policy", |spec| spec["process"]["scheduler"] = json!({"policy": "SCHED_BEST"})),
             ("personality", |spec| spec["linux"]["personality"] = json!({"domain": "BSD"})),
             ("intelRdt", |spec| spec["linux"]["intelRdt"] = json!({"closID": "x"})),
-            ("uidMappings", |spec| {
-                spec["mounts"][0]["uidMappings"] = json!([{"containerID": 0, "hostID": 1, "size": 1}])
-            }),
-            ("time namespaces", |spec| spec["linux"]["namespaces"][0] = json!({"type": "time"})),
-            ("twice", |spec| spec["linux"]["namespaces"][0] = json!({"type": "uts"})),
-            ("by path", |spec| spec["linux"]["namespaces"][0] = json!({"type": "user", "path": "/proc/1/ns/user"})),
-            ("mount namespace", |spec| spec["linux"]["namespaces"] = json!([])),
-            ("gidMappings", |spec| spec["linux"]["namespaces"][0] = json!({"type": "user"})),
             ("cwd", |spec| spec["process"]["cwd"] = json!("relative")),
             ("args", |spec| spec["process"]["args"] = json!([])),
             ("env", |spec| spec["process"]["env"] = json!(["NOTHING"])),
-            ("absolute", |spec| spec["mounts"][0]["destination"] = json!("proc")),
             ("sysctl", |spec| spec["linux"]["sysctl"] = json!({"kernel.panic": "1"})),
             ("RLIMIT_X", |spec| spec["process"]["rlimits"] = json!([{"type": "RLIMIT_X", "hard": 1, "soft": 1}])),
         ];

@@ -5,12 +5,13 @@
 //! mounts the hierarchies anew, and each shows the container's group as its root; without one, the group's
 //! folders are bound.
 
-use crate::mounts::in_root::Root;
-use crate::mounts::options::{Bind, MountOptions};
-use crate::mounts::{Surroundings, attach, clone_mount, new_filesystem};
+use super::in_root::Root;
+use super::options::{Bind, MountOptions};
+use super::{Surroundings, attach, clone_mount, new_filesystem};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
 use anyhow::{Context, Result};
+use layout::oci::runtime::NamespaceKind;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ struct Hierarchy {
 }
 
 /// Mounts whatever form of cgroups the host has at `destination`.
-pub fn mount(root: &Root, destination: &Path, options: &MountOptions, around: &Surroundings<'_>) -> Result<()> {
+pub fn mount(root: &Root, destination: &Path, options: &MountOptions, around: &Surroundings<'_>) -> Result<OwnedFd> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
     let hierarchies = v1_hierarchies(&table);
     if hierarchies.is_empty() {
@@ -38,14 +39,16 @@ pub fn mount(root: &Root, destination: &Path, options: &MountOptions, around: &S
     attach(&top, &root.make_dir(destination)?)?;
     for hierarchy in &hierarchies {
         let target = folder(&top, hierarchy)?;
-        let made = one_hierarchy(hierarchy, &own, options, around.own_cgroup_namespace)
+        let made = one_hierarchy(hierarchy, &own, options, around.namespaces.has(NamespaceKind::Cgroup))
             .with_context(|| format!("mount cgroup {}", hierarchy.controllers.join(",")))?;
         attach(&made, &target)?;
     }
-    sys::mount_setattr(&top, options.attr, false).context("set the flags of the cgroup tmpfs")
+    sys::mount_setattr(&top, options.attr, false).context("set the flags of the cgroup tmpfs")?;
+    Ok(top)
 }
 
-fn unified(root: &Root, destination: &Path, options: &MountOptions) -> Result<()> {
+/// Mounts the unified hierarchy.
+pub fn unified(root: &Root, destination: &Path, options: &MountOptions) -> Result<OwnedFd> {
     let target = root.make_dir(destination)?;
     let made = new_filesystem("cgroup2", "cgroup", options).or_else(|error| {
         // In a user namespace without a cgroup namespace of its own the host's tree cannot be mounted anew.
@@ -55,7 +58,7 @@ fn unified(root: &Root, destination: &Path, options: &MountOptions) -> Result<()
         anyhow::Ok(made)
     })?;
     attach(&made, &target)?;
-    Ok(())
+    Ok(made)
 }
 
 /// The hierarchy's folder in the tmpfs, named as on the host, with a link for each of its controllers.

@@ -1,8 +1,8 @@
 //! Device nodes in the container's `/dev`: the harmless ones that every program expects, and what the configuration adds.
 
-use crate::mounts::in_root::Root;
-use crate::mounts::options::Bind;
-use crate::mounts::{attach, clone_mount};
+use super::in_root::Root;
+use super::options::Bind;
+use super::{attach, clone_mount};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::Device;
@@ -43,9 +43,13 @@ pub fn make(root: &Root, devices: &[Device], in_user_namespace: bool) -> Result<
         uid: None,
         gid: None,
     };
-    for device in DEFAULT.map(default).iter().chain(devices) {
+    // The configuration may say who owns one of the default devices, or what may be done with it.
+    let usual = DEFAULT.map(default);
+    let usual = usual.iter().filter(|usual| !devices.iter().any(|device| device.path == usual.path));
+    for device in usual.chain(devices) {
         let what = || format!("make device {}", device.path.display());
-        if in_user_namespace {
+        // Anybody may make a pipe.
+        if in_user_namespace && device.kind != "p" {
             bind(root, device).with_context(what)?;
         } else {
             node(root, device).with_context(what)?;
@@ -65,16 +69,24 @@ pub fn make(root: &Root, devices: &[Device], in_user_namespace: bool) -> Result<
     Ok(())
 }
 
-fn node(root: &Root, device: &Device) -> Result<()> {
-    let kind = match device.kind.as_str() {
+fn file_type(device: &Device) -> Result<FileType> {
+    Ok(match device.kind.as_str() {
         "c" | "u" => FileType::CharacterDevice,
         "b" => FileType::BlockDevice,
         "p" => FileType::Fifo,
         other => bail!("{other:?} is no kind of device (c, u, b or p)"),
-    };
+    })
+}
+
+/// A pipe has no number.
+fn number(device: &Device) -> u64 {
+    if device.kind == "p" { 0 } else { rustix::fs::makedev(device.major as u32, device.minor as u32) }
+}
+
+fn node(root: &Root, device: &Device) -> Result<()> {
+    let (kind, number) = (file_type(device)?, number(device));
     let (parent, name) = root.parent(&device.path)?;
     let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(0o666) & 0o7777);
-    let number = rustix::fs::makedev(device.major as u32, device.minor as u32);
     narrate!(
         "a device is a number that the kernel knows, under a name",
         "mknod({}, {} {}:{})",
@@ -115,5 +127,9 @@ fn bind(root: &Root, device: &Device) -> Result<()> {
         device.path.display()
     );
     let made = clone_mount(CWD, &device.path, Bind::One).context("open the host's")?;
+    let found = rustix::fs::fstat(&made).context("stat the host's")?;
+    if FileType::from_raw_mode(found.st_mode) != file_type(device)? || found.st_rdev != number(device) {
+        bail!("the host has something else there");
+    }
     attach(&made, &target).context("bind the host's")
 }

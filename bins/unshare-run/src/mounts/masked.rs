@@ -5,9 +5,9 @@
 //! what, is checked by descriptor: a container that is being made beside a hostile one could otherwise be
 //! given another `null`, or another `/proc` (CVE-2025-31133, CVE-2025-52565).
 
-use crate::mounts::in_root::Root;
-use crate::mounts::options::{Bind, MountOptions};
-use crate::mounts::{attach, clone_mount, new_filesystem, open_host};
+use super::in_root::Root;
+use super::options::{Bind, MountOptions};
+use super::{attach, clone_mount, new_filesystem, open_host};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
 use anyhow::{Context, Result, bail};

@@ -1,4 +1,5 @@
-//! The `options` of a mount: flags of the mount, its propagation, and what the filesystem itself understands.
+//! The `options` of a mount: flags of the mount, its propagation, flags of the filesystem, and what only that
+//! filesystem itself understands. One list holds them all, as with mount(8).
 
 use crate::sys::MountAttr;
 use anyhow::{Result, bail};
@@ -13,13 +14,21 @@ pub struct MountOptions {
     pub recursive_attr: MountAttr,
     /// `bind` or `rbind`.
     pub bind: Option<Bind>,
+    /// `idmap` or `ridmap`.
+    pub idmap: Option<Bind>,
+    /// Changes what is mounted there already.
+    pub remount: bool,
+    /// A tmpfs starts with what it covers.
+    pub copy_up: bool,
     /// `private`, `rshared`, ...: in this order.
     pub propagation: Vec<Propagation>,
-    /// What is for the filesystem: `size=64m`, `sync`, ...
+    /// Flags that every filesystem has, wherever it is mounted: `ro`, `sync`, ...
+    pub superblock: Vec<String>,
+    /// What is for this filesystem alone: `size=64m`, ...
     pub data: Vec<String>,
 }
 
-/// How much of a tree is bound.
+/// How much of a tree of mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bind {
     /// The one mount.
@@ -100,33 +109,53 @@ impl MountAttr {
     }
 }
 
+/// Flags of the filesystem itself that fsconfig(2) knows by these names, besides `ro` and `rw`.
+const SUPERBLOCK: [&str; 7] = ["sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"];
+
+/// Flags of mount(2) that have no effect any more: how much the kernel writes to its log, and what each filesystem
+/// decides for itself today. runc accepts them, so a configuration may have them.
+const WITHOUT_EFFECT: [&str; 8] = ["defaults", "silent", "loud", "acl", "noacl", "iversion", "noiversion", ""];
+
 impl MountOptions {
     /// Sorts the options.
     ///
     /// # Errors
-    /// Options that this runtime does not know how to honour.
+    /// Options that contradict each other.
     pub fn parse(options: &[String]) -> Result<MountOptions> {
         let mut parsed = MountOptions::default();
         for option in options {
             match option.as_str() {
-                "defaults" | "" => {}
                 "bind" => parsed.bind = Some(parsed.bind.unwrap_or(Bind::One)),
                 "rbind" => parsed.bind = Some(Bind::Tree),
-                "remount" | "tmpcopyup" | "idmap" | "ridmap" => bail!("mount option {option} is not supported"),
-                other => {
-                    if let Some(effect) = flag(other) {
-                        parsed.attr.add(effect);
-                    } else if let Some(propagation) = Propagation::parse(other) {
-                        parsed.propagation.push(propagation);
-                    } else if let Some(effect) = other.strip_prefix('r').and_then(flag) {
-                        parsed.recursive_attr.add(effect);
-                    } else {
-                        parsed.data.push(other.to_owned());
-                    }
-                }
+                "idmap" => parsed.idmap = Some(parsed.idmap.unwrap_or(Bind::One)),
+                "ridmap" => parsed.idmap = Some(Bind::Tree),
+                "remount" => parsed.remount = true,
+                "tmpcopyup" => parsed.copy_up = true,
+                other if WITHOUT_EFFECT.contains(&other) => {}
+                other => parsed.add(other),
             }
         }
+        if parsed.remount && (parsed.copy_up || parsed.idmap.is_some()) {
+            bail!("option remount changes what is mounted already: tmpcopyup and idmap are for new mounts");
+        }
         Ok(parsed)
+    }
+
+    fn add(&mut self, option: &str) {
+        if let Some(effect) = flag(option) {
+            self.attr.add(effect);
+            if matches!(option, "ro" | "rw") {
+                self.superblock.push(option.to_owned());
+            }
+        } else if let Some(propagation) = Propagation::parse(option) {
+            self.propagation.push(propagation);
+        } else if let Some(effect) = option.strip_prefix('r').and_then(flag) {
+            self.recursive_attr.add(effect);
+        } else if SUPERBLOCK.contains(&option) {
+            self.superblock.push(option.to_owned());
+        } else {
+            self.data.push(option.to_owned());
+        }
     }
 }
 
@@ -168,7 +197,20 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_honoured_is_refused() {
-        assert!(MountOptions::parse(&["tmpcopyup".to_owned()]).is_err());
+    fn flags_of_the_filesystem_are_apart_from_what_it_alone_understands() {
+        let options = parse("sync,lazytime,ro,size=1m,silent,acl,iversion");
+        assert_eq!(
+            (options.superblock, options.data),
+            (parse("sync,lazytime,ro").superblock, vec!["size=1m".to_owned()])
+        );
+        assert_eq!(parse("defaults,loud"), MountOptions::default());
+    }
+
+    #[test]
+    fn what_is_only_for_new_mounts_does_not_go_with_remount() {
+        assert_eq!((parse("idmap").idmap, parse("ridmap,idmap").idmap), (Some(Bind::One), Some(Bind::Tree)));
+        for new in ["tmpcopyup", "ridmap"] {
+            assert!(MountOptions::parse(&["remount".to_owned(), new.to_owned()]).is_err());
+        }
     }
 }

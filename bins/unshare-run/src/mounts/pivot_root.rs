@@ -4,9 +4,9 @@
 //! root finds back to it. pivot_root(2) exchanges the root mount of the whole namespace, so that the host's
 //! tree can be unmounted: afterwards there is no name for it.
 
-use crate::mounts::in_root::Root;
-use crate::mounts::options::{Bind, Propagation};
-use crate::mounts::{attach, clone_mount, open_host};
+use super::in_root::Root;
+use super::options::{Bind, Propagation};
+use super::{attach, clone_mount, open_host};
 use crate::narrate::narrate;
 use crate::sys;
 use anyhow::{Context, Result, bail};
@@ -23,13 +23,16 @@ pub fn separate_mounts(wanted: &str, rootfs: Option<&Path>) -> Result<()> {
         bail!("linux.rootfsPropagation {wanted:?} is none of shared, slave, private, unbindable (with or without r)");
     };
     narrate!("our mounts are not the host's business", "mount(/, {wanted})");
-    // Before pivot_root `/` is the host's: all of it changes, or the mounts below would stay shared.
-    let kind = if propagation.kind == libc::MS_UNBINDABLE { libc::MS_PRIVATE } else { propagation.kind };
-    let flags = MountPropagationFlags::from_bits_retain((kind | libc::MS_REC) as u32);
+    // Before pivot_root `/` is the host's, and of something unbindable no container's root could be made.
+    let unbindable = propagation.kind == libc::MS_UNBINDABLE;
+    let kind = if unbindable { libc::MS_PRIVATE } else { propagation.kind };
+    let flags = MountPropagationFlags::from_bits_retain(
+        kind as u32 | if propagation.recursive { libc::MS_REC as u32 } else { 0 },
+    );
     rustix::mount::mount_change("/", flags).with_context(|| format!("make the mounts {wanted}"))?;
     match rootfs {
         // pivot_root refuses to work in a shared mount, and what we mount there would reach the host.
-        Some(rootfs) if kind == libc::MS_SHARED => make_parent_private(rootfs),
+        Some(rootfs) if kind == libc::MS_SHARED || !propagation.recursive => make_parent_private(rootfs),
         _ => Ok(()),
     }
 }

@@ -1,18 +1,27 @@
 //! Namespaces: each kind is a part of the machine that a process can have for itself (namespaces(7)).
 //!
 //! New ones come with the process (clone3), existing ones are joined by a file in `/proc/PID/ns` (setns).
-//! Two need care. A pid namespace holds only for processes yet to be made, so it is joined by the
+//! Four need care. A pid namespace holds only for processes yet to be made, so it is joined by the
 //! parent around clone3. A cgroup namespace takes the group that one is in as its root, so it is made
-//! last, when the process is in its group.
+//! last, when the process is in its group. All others belong to a user namespace, which decides who may do what with
+//! them: so that comes first. And a time namespace gets its offsets before anybody is in it ([`time`]). Where these
+//! orders are more than one clone3 can do, another process goes ahead ([`crate::clone::by_way_of_a_guide`]).
 
+pub mod check;
+pub mod network_devices;
 pub mod refused;
+pub mod time;
+pub mod user;
 
 use crate::narrate::narrate;
-use anyhow::{Context, Result};
-use layout::oci::runtime::{IdMapping, Namespace, NamespaceKind, Spec};
+use crate::sys;
+use anyhow::{Context, Result, bail};
+use layout::oci::runtime::{Namespace, NamespaceKind, Spec, TimeOffset};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Pid;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The flag of a kind, for clone3, unshare and setns.
@@ -44,7 +53,7 @@ fn flag_name(kind: NamespaceKind) -> &'static str {
 }
 
 /// Every kind, and its file in `/proc/PID/ns`.
-pub const FILES: [(NamespaceKind, &str); 7] = [
+pub const FILES: [(NamespaceKind, &str); 8] = [
     (NamespaceKind::User, "user"),
     (NamespaceKind::Pid, "pid"),
     (NamespaceKind::Mount, "mnt"),
@@ -52,26 +61,38 @@ pub const FILES: [(NamespaceKind, &str); 7] = [
     (NamespaceKind::Uts, "uts"),
     (NamespaceKind::Ipc, "ipc"),
     (NamespaceKind::Cgroup, "cgroup"),
+    (NamespaceKind::Time, "time"),
 ];
 
 /// The namespaces of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Namespaces(Vec<Namespace>);
+pub struct Namespaces {
+    list: Vec<Namespace>,
+    time_offsets: BTreeMap<String, TimeOffset>,
+}
 
 impl Namespaces {
     /// Those of a configuration; what is not listed is the caller's own.
     pub fn of(spec: &Spec) -> Namespaces {
-        Namespaces(spec.linux.as_ref().map(|linux| linux.namespaces.clone()).unwrap_or_default())
+        match &spec.linux {
+            Some(linux) => Namespaces { list: linux.namespaces.clone(), time_offsets: linux.time_offsets.clone() },
+            None => Namespaces::default(),
+        }
     }
 
     /// Whether the container has its own of this kind, new or joined.
     pub fn has(&self, kind: NamespaceKind) -> bool {
-        self.0.iter().any(|namespace| namespace.kind == kind)
+        self.list.iter().any(|namespace| namespace.kind == kind)
     }
 
     /// Whether a new one of this kind is made.
     pub fn is_new(&self, kind: NamespaceKind) -> bool {
-        self.0.iter().any(|namespace| namespace.kind == kind && namespace.path.is_none())
+        self.list.iter().any(|namespace| namespace.kind == kind && namespace.path.is_none())
+    }
+
+    /// The file of the one of this kind that is joined.
+    pub fn path(&self, kind: NamespaceKind) -> Option<&Path> {
+        self.list.iter().find(|namespace| namespace.kind == kind).and_then(|namespace| namespace.path.as_deref())
     }
 
     /// The flags for clone3: all new ones but the cgroup namespace.
@@ -85,39 +106,104 @@ impl Namespaces {
     }
 
     fn new_kinds(&self) -> impl Iterator<Item = NamespaceKind> + '_ {
-        self.0.iter().filter(|n| n.path.is_none() && n.kind != NamespaceKind::Cgroup).map(|n| n.kind)
+        self.list.iter().filter(|n| n.path.is_none() && n.kind != NamespaceKind::Cgroup).map(|n| n.kind)
     }
 
-    /// Joins those that are given by path, in the new process.
+    /// Whether one clone3 cannot do it: new namespaces that are to belong to a user namespace that exists, existing ones
+    /// that do not belong to the new user namespace, and clocks that are to be off.
+    pub fn need_a_guide(&self) -> bool {
+        let joins_others = self.list.iter().any(|n| n.path.is_some() && n.kind != NamespaceKind::Pid);
+        let user = self.path(NamespaceKind::User).is_some() || (self.is_new(NamespaceKind::User) && joins_others);
+        user || !self.time_offsets.is_empty()
+    }
+
+    /// What the guide does before it makes the process; what remains to be made with the process is given back.
+    pub fn go_ahead(&self) -> Result<u64> {
+        self.enter_pid_namespace()?;
+        self.join()?;
+        let mut made = 0;
+        if self.is_new(NamespaceKind::User) {
+            narrate!("what comes after it belongs to it", "unshare(CLONE_NEWUSER)");
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).context("unshare the user namespace")?;
+            made |= flag(NamespaceKind::User);
+        }
+        if !self.time_offsets.is_empty() {
+            time::unshare(&self.time_offsets)?;
+            made |= flag(NamespaceKind::Time);
+        }
+        Ok(self.clone_flags() & !made)
+    }
+
+    /// Joins those that are given by path, in the new process, but for the pid namespace.
+    ///
+    /// Where a user namespace is among them, first those that the caller may join as himself: in the user namespace
+    /// he may only join what belongs to it.
     pub fn join(&self) -> Result<()> {
-        for namespace in self.0.iter().filter(|namespace| namespace.kind != NamespaceKind::Pid) {
+        let mut left = Vec::new();
+        // All are opened first: the paths are the caller's, and a joined mount namespace has others.
+        for namespace in self.list.iter().filter(|namespace| namespace.kind != NamespaceKind::Pid) {
             if let Some(path) = &namespace.path {
-                join(path, namespace.kind)?;
+                left.push((namespace.kind, path, open_kind(path, namespace.kind)?));
             }
         }
-        Ok(())
+        if let Some(at) = left.iter().position(|(kind, ..)| *kind == NamespaceKind::User) {
+            let (_, path, user) = left.remove(at);
+            let mut later = Vec::new();
+            for (kind, path, fd) in left {
+                if !may_join(path, kind, &fd)? {
+                    later.push((kind, path, fd));
+                }
+            }
+            join(path, NamespaceKind::User, &user).context("we may already be in it, or not permitted to")?;
+            left = later;
+        }
+        left.iter().try_for_each(|(kind, path, fd)| join(path, *kind, fd))
     }
 
     /// Enters the pid namespace that is given by path, if one is. It holds for the children to come, until the caller goes
     /// back to what this gives: our own.
     pub fn enter_pid_namespace(&self) -> Result<Option<OwnedFd>> {
-        let joined = self.0.iter().find(|namespace| namespace.kind == NamespaceKind::Pid);
-        let Some(path) = joined.and_then(|namespace| namespace.path.as_deref()) else { return Ok(None) };
+        let Some(path) = self.path(NamespaceKind::Pid) else { return Ok(None) };
         let own = open(Path::new("/proc/self/ns/pid"))?;
-        join(path, NamespaceKind::Pid)?;
+        join(path, NamespaceKind::Pid, &open_kind(path, NamespaceKind::Pid)?)?;
         Ok(Some(own))
     }
 }
 
-fn join(path: &Path, kind: NamespaceKind) -> Result<()> {
+fn join(path: &Path, kind: NamespaceKind, fd: &OwnedFd) -> Result<()> {
     narrate!("a namespace that exists already", "setns({}, {})", path.display(), flag_name(kind));
-    let what = || format!("join {}", path.display());
-    enter(&open(path)?, flag(kind)).with_context(what)
+    enter(fd, flag(kind)).with_context(|| format!("join {}", path.display()))
 }
 
-fn open(path: &Path) -> Result<OwnedFd> {
-    rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .with_context(|| format!("open namespace {}", path.display()))
+/// Joins unless that is not permitted.
+fn may_join(path: &Path, kind: NamespaceKind, fd: &OwnedFd) -> Result<bool> {
+    match join(path, kind, fd) {
+        Err(error) if error.root_cause().downcast_ref::<nix::errno::Errno>() == Some(&nix::errno::Errno::EPERM) => {
+            Ok(false)
+        }
+        other => other.map(|()| true),
+    }
+}
+
+/// Opens a namespace that must be of this kind.
+fn open_kind(path: &Path, kind: NamespaceKind) -> Result<OwnedFd> {
+    let fd = open(path)?;
+    match sys::namespace_flag(&fd) {
+        Ok(found) if found == flag(kind) => Ok(fd),
+        Ok(found) => bail!(
+            "join {}: it is a namespace of another kind ({}), not {}",
+            path.display(),
+            names(found),
+            flag_name(kind)
+        ),
+        Err(_) => bail!("join {}: it is no namespace", path.display()),
+    }
+}
+
+/// Opens a namespace.
+pub fn open(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty()).with_context(|| format!("open namespace {}", path.display()))
 }
 
 /// setns(2): with the descriptor of one namespace and its flag, or with a pidfd and the flags of several.
@@ -139,7 +225,12 @@ pub fn different(proc: &Path, ours: &str, theirs: Pid) -> Result<u64> {
     for (kind, file) in FILES {
         let id = |who: &str| {
             let path = proc.join(who).join("ns").join(file);
-            rustix::fs::stat(&path).map(|s| (s.st_dev, s.st_ino)).with_context(|| format!("stat {}", path.display()))
+            match rustix::fs::stat(&path) {
+                Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
+                // A kernel may be built without a kind.
+                Err(Errno::NOENT) if kind == NamespaceKind::Time => Ok(None),
+                Err(error) => Err(error).with_context(|| format!("stat {}", path.display())),
+            }
         };
         if id(ours)? != id(&theirs.as_raw_pid().to_string())? {
             flags |= flag(kind);
@@ -151,27 +242,6 @@ pub fn different(proc: &Path, ours: &str, theirs: Pid) -> Result<u64> {
 /// Names of a set of flags, for the story.
 pub fn names(flags: u64) -> String {
     FILES.iter().filter(|(kind, _)| flags & flag(*kind) != 0).map(|(k, _)| flag_name(*k)).collect::<Vec<_>>().join("|")
-}
-
-/// Writes the id maps of a new user namespace: who root in there is out here (user_namespaces(7)).
-/// This is for the parent to do; the process itself has no say in it.
-pub fn write_id_maps(pid: Pid, spec: &Spec) -> Result<()> {
-    let Some(linux) = &spec.linux else { return Ok(()) };
-    let write = |file: &str, text: &str| {
-        let path = format!("/proc/{}/{file}", pid.as_raw_pid());
-        narrate!("who is who inside", "write({path}, {:?})", text.trim_end());
-        std::fs::write(&path, text).with_context(|| format!("write {text:?} to {path}{}", refused::why_powerless()))
-    };
-    if !rustix::process::geteuid().is_root() {
-        // Otherwise one could leave a group, and with it what the group is kept from (CVE-2014-8989).
-        write("setgroups", "deny")?;
-    }
-    write("gid_map", &id_map(&linux.gid_mappings))?;
-    write("uid_map", &id_map(&linux.uid_mappings))
-}
-
-fn id_map(mappings: &[IdMapping]) -> String {
-    mappings.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect()
 }
 
 #[cfg(test)]
@@ -204,11 +274,5 @@ mod tests {
         let flags = different(proc.path(), "self", Pid::from_raw(7).unwrap()).unwrap();
         assert_eq!(flags, flag(NamespaceKind::Network) | flag(NamespaceKind::Mount));
         assert_eq!(names(flags), "CLONE_NEWNS|CLONE_NEWNET");
-    }
-
-    #[test]
-    fn id_maps_are_lines_of_three_numbers() {
-        let map = IdMapping { container_id: 0, host_id: 1000, size: 1 };
-        assert_eq!(id_map(&[map, IdMapping { container_id: 1, ..map }]), "0 1000 1\n1 1000 1\n");
     }
 }

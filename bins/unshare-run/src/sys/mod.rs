@@ -6,8 +6,10 @@ use rustix::process::Pid;
 use std::mem::size_of;
 
 mod mounts;
+mod namespaces;
 mod process;
-pub use mounts::{MountAttr, mount_setattr};
+pub use mounts::{MountAttr, map_ids_of_mount, mount_setattr};
+pub use namespaces::namespace_flag;
 pub use process::*;
 
 /// The two ends of [`clone3`].

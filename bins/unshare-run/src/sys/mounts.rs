@@ -24,6 +24,23 @@ pub fn mount_setattr(mount: impl AsFd, attr: MountAttr, recursive: bool) -> Resu
     raw.attr_set = attr.set;
     raw.attr_clr = attr.clear;
     raw.propagation = attr.propagation;
+    set(mount, &raw, recursive)
+}
+
+/// Shows the ids of a mount's files as the maps of a user namespace say: mount_setattr(2) `MOUNT_ATTR_IDMAP`. The
+/// mount must be a detached copy. With `recursive` that holds for all mounts below it too.
+///
+/// # Errors
+/// `EINVAL` when the filesystem does not support it, `EPERM` without `CAP_SYS_ADMIN` where the filesystem was mounted.
+pub fn map_ids_of_mount(mount: impl AsFd, user_namespace: impl AsFd, recursive: bool) -> Result<()> {
+    // SAFETY: `mount_attr` is a plain C struct of integers, for which all zeros is a valid value.
+    let mut raw: libc::mount_attr = unsafe { std::mem::zeroed() };
+    raw.attr_set = libc::MOUNT_ATTR_IDMAP;
+    raw.userns_fd = user_namespace.as_fd().as_raw_fd() as u64;
+    set(mount, &raw, recursive)
+}
+
+fn set(mount: impl AsFd, raw: &libc::mount_attr, recursive: bool) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the descriptor is open, the path a C string, `raw` initialised and of the size that is passed;
     // the kernel only reads them.
@@ -33,7 +50,7 @@ pub fn mount_setattr(mount: impl AsFd, attr: MountAttr, recursive: bool) -> Resu
             mount.as_fd().as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const raw,
+            std::ptr::from_ref(raw),
             size_of::<libc::mount_attr>(),
         )
     };
