@@ -3,7 +3,7 @@
 use super::in_root::Root;
 use anyhow::{Context, Result, bail};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{FileType, OFlags, PROC_SUPER_MAGIC};
 use std::path::Path;
 
 /// The files of procfs that may be mounted over, as lxcfs does. Anything else there could hide from us, or
@@ -31,6 +31,10 @@ pub fn dir(root: &Root, path: &Path) -> Result<OwnedFd> {
 /// A file to mount onto.
 pub fn file(root: &Root, path: &Path) -> Result<OwnedFd> {
     let target = root.make_file(path)?;
+    let stat = rustix::fs::fstat(&target).context("stat its target")?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        bail!("its source is a file and its target a folder");
+    }
     refuse_procfs(root, target, path)
 }
 
