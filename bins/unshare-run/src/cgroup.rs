@@ -10,6 +10,7 @@
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
 use layout::exit;
+use layout::oci::defaults;
 use layout::oci::runtime::{Resources, Spec};
 use layout::tool::{Call, Tool};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -160,10 +161,30 @@ fn hint() -> &'static str {
     }
 }
 
+/// The limits of a container: the configuration's, and as of runc a device list that says nothing of a device is no
+/// permission. Docker counts on the devices that every container has, terminals above all, and podman on the denial.
+///
+/// Without a root of its own a process goes on using the host's devices; and only root of the machine can have a list.
+fn resources(spec: &Spec) -> Resources {
+    let mut resources = spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
+    if spec.root.is_none() || !is_root_of_the_machine() {
+        return resources;
+    }
+    let (deny_all, usual): (Vec<_>, Vec<_>) = defaults::device_rules().into_iter().partition(|rule| !rule.allow);
+    let asked_for = std::mem::replace(&mut resources.devices, deny_all);
+    resources.devices.extend(asked_for);
+    for rule in usual {
+        if !resources.devices.contains(&rule) {
+            resources.devices.push(rule);
+        }
+    }
+    resources
+}
+
 /// Makes the group with its limits. If that fails, nothing is left of it: `cgset` sees to that, also when we die
 /// before it has answered.
-pub fn create(path: &str, resources: Option<&Resources>) -> Result<Folders> {
-    let json = serde_json::to_vec(&resources.cloned().unwrap_or_default()).context("encode linux.resources")?;
+pub fn create(path: &str, spec: &Spec) -> Result<Folders> {
+    let json = serde_json::to_vec(&resources(spec)).context("encode linux.resources")?;
     let call = Call::new(Tool::Cgset).args(["create", path, "--resources", "-", "--json"]);
     let what = || format!("create cgroup {path}{}", hint());
     let answer = run(&call, &json).with_context(what)?;
@@ -245,7 +266,6 @@ fn run(call: &Call, input: &[u8]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layout::oci::defaults;
 
     #[test]
     fn a_group_is_made_when_one_is_asked_for() {
@@ -259,6 +279,25 @@ mod tests {
             assert!(path_of(&spec, "web").is_err(), "{bad}");
         }
         assert_eq!(path_of(&Spec::default(), "web").unwrap(), None);
+    }
+
+    #[test]
+    fn what_no_rule_speaks_of_is_denied_but_for_the_usual_devices() {
+        let rules = |devices: serde_json::Value| {
+            let mut spec = defaults::spec();
+            spec.linux.as_mut().unwrap().resources =
+                serde_json::from_value(serde_json::json!({"devices": devices})).unwrap();
+            resources(&spec).devices
+        };
+        let usual = defaults::device_rules();
+        if !is_root_of_the_machine() {
+            assert_eq!(rules(serde_json::json!([])), []);
+            return;
+        }
+        assert_eq!(rules(serde_json::json!([])), usual);
+        assert_eq!(rules(serde_json::to_value(&usual[1..]).unwrap()), usual);
+        let own = rules(serde_json::json!([{"allow": true, "type": "c", "major": 10, "minor": 200, "access": "rw"}]));
+        assert_eq!((&own[0], own[1].major, &own[2..]), (&usual[0], Some(10), &usual[1..]));
     }
 
     #[test]

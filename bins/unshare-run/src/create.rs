@@ -161,7 +161,7 @@ fn prepare_namespaces(spec: &Spec, namespaces: &Namespaces, child: &Process) -> 
 /// Makes the cgroup, if there is to be one, and opens it for the process that is yet to be made.
 fn make_group(spec: &Spec, undo: &mut Undo) -> Result<Entrance> {
     let Some(path) = &undo.state.cgroup else { return Ok(Entrance::default()) };
-    let folders = cgroup::create(path, spec.linux.as_ref().and_then(|linux| linux.resources.as_ref()))?;
+    let folders = cgroup::create(path, spec)?;
     // Only now: a group that could not be made may be one that others are in.
     undo.group_is_ours = true;
     undo.state.cgroup_folders = folders;

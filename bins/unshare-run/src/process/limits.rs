@@ -5,26 +5,44 @@ use layout::oci::runtime::Rlimit;
 use rustix::io::Errno;
 use rustix::process::{self, Pid, Resource, prlimit};
 
-/// Sets the limits of a process. This is its parent's task: in a user namespace nobody may raise a hard limit.
-pub fn set(pid: Pid, limits: &[Rlimit], warn: &mut dyn FnMut(String)) -> Result<()> {
-    limits.iter().try_for_each(|limit| set_one(pid, limit, warn))
+/// Takes on limits of our own, as far as anybody may: a hard limit that is to be above the present one stays where it is,
+/// for the parent to raise.
+pub fn take_on(limits: &[Rlimit]) -> Result<()> {
+    for limit in limits {
+        let (resource, Rlimit { soft, hard, kind }) = (named(limit)?, limit);
+        let most = process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        set_one(None, resource, *soft.min(&most), *hard.min(&most)).with_context(|| format!("set {kind}"))?;
+    }
+    Ok(())
 }
 
-/// Sets one limit; where the host's may not be raised, that stays, with a warning.
-fn set_one(pid: Pid, limit: &Rlimit, warn: &mut dyn FnMut(String)) -> Result<()> {
+/// Sets the limits of a process that has taken on what it could. This is its parent's task: in a user namespace nobody may
+/// raise a hard limit. Where the host's may not be raised, that stays, with a warning.
+pub fn set(pid: Pid, limits: &[Rlimit], warn: &mut dyn FnMut(String)) -> Result<()> {
+    for limit in limits {
+        let (resource, Rlimit { soft, hard, kind }) = (named(limit)?, limit);
+        // Both a raise and any change for another user take CAP_SYS_RESOURCE, which not every host gives away.
+        match set_one(Some(pid), resource, *soft, *hard) {
+            // The process has begun with what we have: no raise, so it was done.
+            Err(Errno::PERM) if *hard <= process::getrlimit(resource).maximum.unwrap_or(u64::MAX) => {}
+            Err(Errno::PERM) => {
+                warn(format!("set {kind} to {soft}:{hard}: the host's hard limit stays, not permitted to raise it"));
+            }
+            other => other.with_context(|| format!("set {kind} to {soft}:{hard}"))?,
+        }
+    }
+    Ok(())
+}
+
+fn named(limit: &Rlimit) -> Result<Resource> {
     let Some(resource) = resource(&limit.kind) else { bail!("set {}: there is no such limit", limit.kind) };
-    let Rlimit { soft, hard, kind } = limit;
+    Ok(resource)
+}
+
+fn set_one(pid: Option<Pid>, resource: Resource, soft: u64, hard: u64) -> rustix::io::Result<()> {
     // The kernel's RLIM_INFINITY is all ones, as in the configuration.
     let finite = |value: u64| (value != u64::MAX).then_some(value);
-    let prlimit = |current, maximum| prlimit(Some(pid), resource, process::Rlimit { current, maximum });
-    let old = match prlimit(finite(*soft), finite(*hard)) {
-        Err(Errno::PERM) => process::getrlimit(resource),
-        other => return other.map(drop).with_context(|| format!("set {kind} to {soft}:{hard}")),
-    };
-    // Raising a hard limit takes CAP_SYS_RESOURCE, which not every host gives away. The child has what we have.
-    warn(format!("set {kind} to {soft}:{hard}: the host's hard limit stays, not permitted to raise it"));
-    let current = finite(*soft).unwrap_or(u64::MAX).min(old.maximum.unwrap_or(u64::MAX));
-    prlimit(finite(current), old.maximum).map(drop).with_context(|| format!("set {kind}"))
+    prlimit(pid, resource, process::Rlimit { current: finite(soft), maximum: finite(hard) }).map(drop)
 }
 
 /// The limit of a name (getrlimit(2)).

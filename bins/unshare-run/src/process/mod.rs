@@ -69,5 +69,8 @@ pub fn become_process(wanted: Wanted<'_>, warn: &mut dyn FnMut(String)) -> Resul
     check_inside(&process.cwd)?;
     let name = process.args.first().context("the configuration names no program: process.args is empty")?;
     let path = find_program(name, &env)?;
-    Program::new(path, &process.args, &env, wanted.filter, (loading != sets).then_some(sets))
+    let program = Program::new(path, &process.args, &env, wanted.filter, (loading != sets).then_some(sets))?;
+    // Last: a limit of few files or little memory is for the program, not for us.
+    limits::take_on(&process.rlimits)?;
+    Ok(program)
 }
