@@ -151,10 +151,10 @@ fn of_values(name: &str, number: i32) -> Option<&'static str> {
         ("cpu.idle", _) if is_value => "the kernel allows 0 and 1",
         ("cpu.shares", libc::EINVAL) => "the group is idle, and has no share (set cpu.idle to 0 first)",
         ("cpu.max" | "cpu.cfs_quota_us" | "cpu.cfs_period_us", libc::EINVAL) => {
-            "a quota is 1000 microseconds or more, a period 1000 to 1000000, and on v1 no greater part of the time \
-             than the group above has"
+            "a quota is 1000 microseconds or more and no less than the burst, a period 1000 to 1000000, and on v1 they are \
+             no greater part of the time than the group above has"
         }
-        ("cpu.max.burst" | "cpu.cfs_burst_us", libc::EINVAL) => "no more than the quota",
+        ("cpu.max.burst" | "cpu.cfs_burst_us", libc::EINVAL) => "a burst is no more than the quota",
         ("pids.max", libc::EINVAL) => "the kernel allows 0 to 4194304, and max",
         ("io.weight" | "io.bfq.weight" | "blkio.weight" | "blkio.bfq.weight", libc::ENOENT)
         | ("blkio.weight_device" | "blkio.bfq.weight_device", libc::ENOENT) => {

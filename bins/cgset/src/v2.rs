@@ -72,7 +72,14 @@ fn pass_on(group: &Group, folder: &Path, wanted: &[&str], needed: &[&str]) -> Re
     if missing.is_empty() {
         // The kernel changes the list first, then makes the files of the groups inside: somebody else may have got only so
         // far. Whoever asks for what is there already waits until he is done, and changes nothing.
-        return needed.iter().try_for_each(|controller| group.write(&file, &format!("+{controller}")));
+        for controller in needed {
+            match group.write(&file, &format!("+{controller}")) {
+                // It is not ours to ask; the group above was given to us when it was complete.
+                Err(error) if matches!(errno(&error), Some(libc::EACCES | libc::EPERM)) => return Ok(()),
+                result => result?,
+            }
+        }
+        return Ok(());
     }
     let all = missing.iter().map(|c| format!("+{c}")).collect::<Vec<_>>().join(" ");
     let Err(error) = group.write(&file, &all) else { return Ok(()) };

@@ -1,5 +1,7 @@
 //! Running cgset, and groups that are gone when their test is.
 
+#![allow(dead_code)] // not every test program needs all of it
+
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
