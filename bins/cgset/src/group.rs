@@ -196,7 +196,7 @@ impl Group {
             .write(true)
             .open(file)
             .and_then(|mut open| open.write_all(value.as_bytes()))
-            .map_err(|error| Refused { file: file.to_owned(), value: value.to_owned(), error })?;
+            .map_err(|error| Refused::new(file, value, error))?;
         self.tell(format_args!("echo {} > {}", layout::tool::quote(value), file.display()));
         Ok(())
     }

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 /// A value that the kernel did not take.
 #[derive(Debug)]
 pub struct Refused {
-    /// The file.
-    pub file: PathBuf,
-    /// What was to be written.
-    pub value: String,
     /// What the kernel said.
     pub error: io::Error,
+    file: PathBuf,
+    value: String,
+    /// Looked up at once: what is told of the group must be what was so then.
+    advice: Option<String>,
 }
 
 impl std::error::Error for Refused {}
@@ -24,7 +24,7 @@ impl std::error::Error for Refused {}
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "write {:?} to {}: {}", self.value, self.file.display(), self.error)?;
-        match self.advice() {
+        match &self.advice {
             Some(advice) => write!(f, ": {advice}"),
             None => Ok(()),
         }
@@ -32,18 +32,23 @@ impl fmt::Display for Refused {
 }
 
 impl Refused {
-    fn advice(&self) -> Option<String> {
-        let name = self.file.file_name()?.to_str()?;
-        let number = self.error.raw_os_error()?;
-        let folder = self.file.parent()?;
-        if matches!(number, libc::ENODEV | libc::ENOENT) && !folder.exists() {
-            return Some("the group is not there, or was removed meanwhile".to_owned());
-        }
-        compared(name, number, folder).or_else(|| {
-            let words = of_processes(name, number).or_else(|| of_values(name, number)).or_else(|| anywhere(number))?;
-            Some(words.to_owned())
-        })
+    /// That `value` was not taken by `file`.
+    pub fn new(file: &Path, value: &str, error: io::Error) -> Refused {
+        let advice = error.raw_os_error().and_then(|number| advice(file, number));
+        Refused { error, file: file.to_owned(), value: value.to_owned(), advice }
     }
+}
+
+fn advice(file: &Path, number: i32) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    let folder = file.parent()?;
+    if matches!(number, libc::ENODEV | libc::ENOENT) && !folder.exists() {
+        return Some("the group is not there, or was removed meanwhile".to_owned());
+    }
+    compared(name, number, folder).or_else(|| {
+        let words = of_processes(name, number).or_else(|| of_values(name, number)).or_else(|| anywhere(number))?;
+        Some(words.to_owned())
+    })
 }
 
 /// Where what is allowed depends on the machine or on other values.
@@ -194,8 +199,7 @@ mod tests {
     use std::fs;
 
     fn said(dir: &Path, name: &str, value: &str, number: i32) -> String {
-        let error = io::Error::from_raw_os_error(number);
-        Refused { file: dir.join(name), value: value.to_owned(), error }.to_string()
+        Refused::new(&dir.join(name), value, io::Error::from_raw_os_error(number)).to_string()
     }
 
     #[test]

@@ -53,12 +53,14 @@ pub fn create(group: &Group, needed: &[&str], made: &mut Vec<PathBuf>) -> Result
     let available = read(&top.join("cgroup.controllers"))?;
     let wanted: Vec<&str> =
         available.split_whitespace().filter(|c| ENABLED.contains(c) || needed.contains(c)).collect();
+    // What the machine does not have is found out by whoever writes the limit.
+    let needed: Vec<&str> = needed.iter().copied().filter(|controller| wanted.contains(controller)).collect();
     if wanted.is_empty() {
         return Ok(());
     }
     let mut above = top.clone();
     for part in folder.strip_prefix(&top).unwrap_or(Path::new("")) {
-        pass_on(group, &above, &wanted, needed)?;
+        pass_on(group, &above, &wanted, &needed)?;
         above.push(part);
     }
     Ok(())

@@ -218,7 +218,7 @@ fn siblings_come_and_go_at_once_and_nothing_is_left() {
     std::thread::scope(|scope| {
         for sibling in ["a", "b", "c", "d"].map(|inner| format!("{}/{inner}", above.0)) {
             scope.spawn(move || {
-                for _ in 0..100 {
+                for _ in 0..25 {
                     ok(&["create", &sibling, "--pids", "7", "--memory", "64m"]);
                     ok(&["delete", "--parents", &sibling]);
                 }
