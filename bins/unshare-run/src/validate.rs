@@ -23,11 +23,8 @@ pub fn validate(spec: &Spec) -> Result<()> {
     let linux = spec.linux.as_ref().unwrap_or(&none);
     crate::namespaces::check::check(linux, &namespaces)?;
     crate::mounts::check::check(spec, linux, &namespaces)?;
-    if !spec.hostname.is_empty() && !namespaces.has(NamespaceKind::Uts) {
-        bail!("hostname: it needs a uts namespace of the container's own");
-    }
-    if !spec.domainname.is_empty() && !namespaces.has(NamespaceKind::Uts) {
-        bail!("domainname: it needs a uts namespace of the container's own");
+    for (key, name) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
+        check_name(name, &namespaces).context(key)?;
     }
     for key in linux.sysctl.keys() {
         check_sysctl(key, &namespaces)?;
@@ -51,6 +48,17 @@ fn check_version(text: &str) -> Result<()> {
         Some([_, _, _]) if rest_is_fine => bail!("ociVersion {text:?}: only versions 1.x are known"),
         _ => bail!("ociVersion {text:?}: it must have the form 1.2.0"),
     }
+}
+
+/// A name of the machine: what uname(2) has room for.
+fn check_name(name: &str, namespaces: &Namespaces) -> Result<()> {
+    if !name.is_empty() && !namespaces.has(NamespaceKind::Uts) {
+        bail!("it needs a uts namespace of the container's own");
+    }
+    if name.len() > 64 || name.contains('\0') {
+        bail!("{name:?}: it may have 64 bytes, and none of them 0");
+    }
+    Ok(())
 }
 
 /// Keys that are known and not done yet.

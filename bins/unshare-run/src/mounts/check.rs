@@ -4,6 +4,8 @@ use super::options::{MountOptions, Propagation};
 use crate::namespaces::Namespaces;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Device, Linux, Mount, NamespaceKind, Spec};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Checks root, mounts, devices, masked and read-only paths.
 pub fn check(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<()> {
@@ -18,6 +20,14 @@ pub fn check(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<()> 
     ];
     if let Some((key, _)) = needs_root.iter().find(|(_, given)| *given && spec.root.is_none()) {
         bail!("{key}: it needs a root, and root.path is not set");
+    }
+    if spec.root.as_ref().is_some_and(|root| matches!(root.path.as_os_str().as_bytes(), b"" | b"/")) {
+        bail!("root.path: it must be a folder of the container's own");
+    }
+    for (key, paths) in [("maskedPaths", &linux.masked_paths), ("readonlyPaths", &linux.readonly_paths)] {
+        if let Some(path) = paths.iter().find(|path| !Path::new(path).is_absolute()) {
+            bail!("linux.{key} {path:?}: it must be an absolute path");
+        }
     }
     if !linux.rootfs_propagation.is_empty() && Propagation::parse(&linux.rootfs_propagation).is_none() {
         bail!(
@@ -101,7 +111,9 @@ mod tests {
     fn what_cannot_be_mounted_is_refused_by_name() {
         verdict(|_| {}).unwrap();
         type Change = fn(&mut Value);
-        let cases: [(&str, Change); 12] = [
+        let cases: [(&str, Change); 14] = [
+            ("container's own", |spec| spec["root"]["path"] = json!("")),
+            ("readonlyPaths \"etc\"", |spec| spec["linux"]["readonlyPaths"] = json!(["/etc", "etc"])),
             ("absolute", |spec| spec["mounts"][0]["destination"] = json!("proc")),
             ("mount namespace", |spec| spec["linux"]["namespaces"] = json!([])),
             ("no type", |spec| spec["mounts"][0]["type"] = json!("")),

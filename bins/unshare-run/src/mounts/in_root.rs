@@ -96,11 +96,24 @@ impl Root {
             Err(Errno::NOENT) => {}
             other => return other.with_context(|| format!("open {} in the root", path.display())),
         }
-        self.parent(path)?;
+        let path = &self.past_links(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOCTTY | OFlags::NONBLOCK;
         self.open_with(path, flags, Mode::from_raw_mode(0o644), ResolveFlags::empty())
             .with_context(|| format!("make file {} in the root", path.display()))?;
         self.open(path, OFlags::PATH).with_context(|| format!("open {} in the root", path.display()))
+    }
+
+    /// Where a link leads whose target is missing, with the folders that the target is in. Links in between are the
+    /// kernel's: a target that is relative starts at the folder of its link.
+    fn past_links(&self, path: &Path) -> Result<PathBuf> {
+        let mut path = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let (parent, name) = self.parent(&path)?;
+            let Ok(target) = rustix::fs::readlinkat(&parent, name, Vec::new()) else { return Ok(path) };
+            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+            path = path.parent().unwrap_or(Path::new("/")).join(target);
+        }
+        bail!("make file {} in the root: too many links", path.display())
     }
 
     /// The folder that a path is in (made where it is missing), and its last name.
@@ -164,12 +177,15 @@ mod tests {
         symlink("../../../../../../tmp", top.join("up")).unwrap();
         symlink("/nowhere/deep", top.join("absolute")).unwrap();
         symlink("absolute/more", top.join("relative")).unwrap();
+        symlink("/far/off/file", top.join("absolute-file")).unwrap();
         symlink("loop", top.join("loop")).unwrap();
         assert_eq!(place_of(&root.make_dir(Path::new("/up/x")).unwrap()), top.join("tmp/x"));
         assert_eq!(place_of(&root.make_dir(Path::new("/absolute/y")).unwrap()), top.join("nowhere/deep/y"));
         assert_eq!(place_of(&root.make_dir(Path::new("/relative/z")).unwrap()), top.join("nowhere/deep/more/z"));
         assert_eq!(place_of(&root.make_file(Path::new("/up/../../f")).unwrap()), top.join("f"));
+        assert_eq!(place_of(&root.make_file(Path::new("/absolute-file")).unwrap()), top.join("far/off/file"));
         assert!(root.make_dir(Path::new("/loop/x")).is_err());
+        assert!(root.make_file(Path::new("/loop")).is_err());
         assert!(root.open_plain(Path::new("/up"), OFlags::PATH | OFlags::DIRECTORY).is_err());
     }
 }

@@ -47,6 +47,10 @@ pub const ALLOW: u32 = 0x7fff_0000;
 impl<'a> Rules<'a> {
     /// Reads the rules.
     pub fn of(profile: &'a Seccomp) -> Result<Rules<'a>> {
+        // Before anybody listens the new process has to tell its parent what he is to listen to.
+        if profile.default_action == SeccompAction::Notify {
+            bail!("defaultAction: nobody could listen to all calls, as the first one tells who listens");
+        }
         let default = verdict(profile.default_action, profile.default_errno_ret).context("defaultErrnoRet")?;
         // A program tries a young call and does without on ENOSYS. On EPERM it gives up; so with a profile that is older than
         // the call, programs that are younger would not run.
@@ -75,6 +79,9 @@ impl<'a> Rules<'a> {
     fn add(&mut self, rule: &'a SeccompRule) -> Result<()> {
         if let Some(condition) = rule.args.iter().find(|condition| condition.index > 5) {
             bail!("args.index {}: a call has arguments 0 to 5", condition.index);
+        }
+        if rule.action == SeccompAction::Notify && rule.names.iter().any(|name| name == "write") {
+            bail!("nobody could listen to `write`, as it tells who listens");
         }
         let verdict = verdict(rule.action, rule.errno_ret)?;
         for name in &rule.names {
