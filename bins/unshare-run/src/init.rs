@@ -143,9 +143,11 @@ fn run_hooks(job: &Job<'_>, kind: &str, wanted: &[Hook], status: Status, place: 
     hooks::run(kind, wanted, &state, place)
 }
 
-/// Whether there is something in the new namespaces that only the parent can do: id maps, devices of the host's network.
+/// Whether the child waits: there is something in the new namespaces that only the parent can do (id maps, devices of the
+/// host's network), or the parent is first to hear from the guide who it is.
 pub fn waits_for_parent(spec: &Spec, namespaces: &Namespaces) -> bool {
-    namespaces.is_new(NamespaceKind::User) || spec.linux.as_ref().is_some_and(|linux| !linux.net_devices.is_empty())
+    let maps = namespaces.is_new(NamespaceKind::User);
+    maps || namespaces.need_a_guide() || spec.linux.as_ref().is_some_and(|linux| !linux.net_devices.is_empty())
 }
 
 fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
