@@ -15,11 +15,12 @@ use layout::oci::runtime::{Resources, Spec};
 use layout::tool::{Call, Tool};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 
 /// The group that all containers' groups are in, but those that are given another place.
@@ -46,6 +47,47 @@ impl Folders {
             || self.v1.iter().any(|folder| says(folder.join("freezer.state"), &["FROZEN", "FREEZING"]))
     }
 
+    /// The folder that a process of the container is in, in the v2 tree.
+    pub fn of_process(&self, pid: Pid) -> Result<Folders> {
+        let own = format!("/proc/{}/cgroup", pid.as_raw_pid());
+        let text = std::fs::read_to_string(&own).with_context(|| format!("read {own}"))?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
+        // The top of the tree is where the container's folder, less its path, is; the process is further down.
+        let folder = self.unified.as_deref().zip(path).and_then(|(folder, path)| {
+            let found = folder.ancestors().map(|top| top.join(path)).find(|found| found.starts_with(folder));
+            found.filter(|found| found.exists())
+        });
+        let folder = folder
+            .with_context(|| format!("find the group of process {} in that of its container", pid.as_raw_pid()))?;
+        Ok(Folders { unified: Some(folder), v1: self.v1.clone() })
+    }
+
+    /// A group inside this one, which must be there: `PATH`, or `CONTROLLER[,CONTROLLER]:PATH` for single v1 trees.
+    pub fn inside(&self, wanted: &[String]) -> Result<Folders> {
+        let mut folders = self.clone();
+        for text in wanted {
+            let (controllers, path) = text.split_once(':').map_or((None, text.as_str()), |(c, path)| (Some(c), path));
+            let path = Path::new(path.trim_start_matches('/'));
+            if path.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
+                bail!("--cgroup {text}: it is not a group inside of the container's");
+            }
+            let meant: Vec<&mut PathBuf> = match controllers {
+                None => folders.unified.iter_mut().chain(&mut folders.v1).collect(),
+                Some(names) => folders.v1.iter_mut().filter(|folder| is_tree_of(folder, names)).collect(),
+            };
+            if meant.is_empty() {
+                bail!("--cgroup {text}: the container is in no such group");
+            }
+            for folder in meant {
+                *folder = folder.join(path);
+                if !folder.is_dir() {
+                    bail!("--cgroup {text}: there is no {}", folder.display());
+                }
+            }
+        }
+        Ok(folders)
+    }
+
     /// The processes in the group and in the groups inside it. A group that is gone has none.
     pub fn processes(&self) -> Result<BTreeSet<i32>> {
         let mut found = BTreeSet::new();
@@ -55,6 +97,12 @@ impl Folders {
         }
         Ok(found)
     }
+}
+
+/// Whether a folder is in the v1 tree of one of the controllers: trees are mounted at a folder of their names.
+fn is_tree_of(folder: &Path, names: &str) -> bool {
+    let mut parts = folder.components().filter_map(|part| part.as_os_str().to_str());
+    parts.any(|part| part.split(',').any(|controller| names.split(',').any(|name| name == controller)))
 }
 
 fn add_processes(folder: &Path, found: &mut BTreeSet<i32>) -> Result<()> {
@@ -104,6 +152,17 @@ impl Entrance {
     /// The folder for clone3 to make the process in.
     pub fn unified(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Is not born there, but goes in later, as in the v1 trees: that is slow, but a limit of tasks does not hold whoever
+    /// comes from outside.
+    pub fn not_by_birth(mut self) -> Result<Entrance> {
+        let Some(folder) = self.unified.take() else { return Ok(self) };
+        let file = "cgroup.procs";
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let procs = rustix::fs::openat(&folder, file, flags, Mode::empty()).with_context(|| format!("open {file}"))?;
+        self.tasks.push((file.into(), procs));
+        Ok(self)
     }
 
     /// Goes in by the v1 trees. To be called by the new process itself.

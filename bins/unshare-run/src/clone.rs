@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use layout::exit;
 use layout::oci::runtime::NamespaceKind;
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
 /// Makes a process in the new namespaces of the configuration, in its pid namespace if that is an existing one, and in
@@ -76,6 +77,16 @@ pub fn receive_child(channel: &Channel) -> Result<Process> {
         Some(Report::Failed(code, message)) => Err(exit::coded(code, message)),
         _ => bail!("join the container: the helper ended early (has the container ended?)"),
     }
+}
+
+/// Whether an error is that a limit of tasks is reached, the group's perhaps.
+pub fn is_full(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Errno>() == Some(&Errno::AGAIN)
+}
+
+/// Whether an error is that the group has groups inside it, and may therefore have no processes itself (cgroup-v2.rst).
+pub fn is_divided(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Errno>() == Some(&Errno::BUSY)
 }
 
 /// Makes a child, as fork does, in the cgroup that is given.

@@ -4,10 +4,11 @@
 //! change its own pid namespace, only that of its children: so a helper joins, and makes the process as its
 //! sibling (`CLONE_PARENT`), which thereby is our child, in the container.
 //!
-//! The helper goes into the container's cgroup first, while it sees the host's files alone, and what it makes is born
-//! there ([`crate::cgroup`]).
+//! Into the v2 cgroup the helper is born, and so is what it makes; the v1 groups the process enters itself, so that only one
+//! process is counted ([`crate::cgroup`]). Where a limit of tasks leaves no room to be born in, it enters the v2 group
+//! likewise: who has filled his container can still be looked at.
 
-use crate::cgroup::Entrance;
+use crate::cgroup::{Entrance, Folders};
 use crate::create::{Console, await_execution, connect_console, end_child, proceed};
 use crate::mounts::{in_root::Root, pivot_root};
 use crate::narrate::{narrate, warn};
@@ -34,7 +35,8 @@ struct Job<'a> {
     filter: Option<Filter>,
     /// The host's procfs, if it is needed.
     proc: Option<OwnedFd>,
-    /// The way into the container's cgroup.
+    /// The folders of the container's cgroup, and the way into it.
+    folders: &'a Folders,
     entrance: Entrance,
     /// Where the terminal's master end goes.
     console: Option<OwnedFd>,
@@ -72,6 +74,7 @@ pub fn exec(request: &Request<'_>) -> Result<(Process, Option<OwnedFd>)> {
         linux,
         proc: labels::open_proc(request.process)?,
         filter: seccomp::of(request.spec)?,
+        folders: &request.state.cgroup_folders,
         entrance,
         console: theirs,
         preserve_fds: request.preserve_fds,
@@ -113,9 +116,21 @@ fn admit(channel: &Channel, child: &Process, request: &Request<'_>) -> Result<()
     await_execution(channel)
 }
 
-fn spawn(init: &Process, job: Job<'_>) -> Result<(Channel, Process)> {
+fn spawn(init: &Process, mut job: Job<'_>) -> Result<(Channel, Process)> {
     let (ours, theirs) = Channel::pair()?;
-    let helper = match clone::child(job.entrance.unified())? {
+    let made = match clone::child(job.entrance.unified()) {
+        Err(error) if clone::is_full(&error) => {
+            job.entrance = job.entrance.not_by_birth()?;
+            clone::child(None)
+        }
+        Err(error) if clone::is_divided(&error) => {
+            // As the container's processes do it when they divide their group among them: beside the first one.
+            job.entrance = Entrance::open(&job.folders.of_process(init.pid)?)?;
+            clone::child(job.entrance.unified())
+        }
+        other => other,
+    };
+    let helper = match made? {
         Cloned::Parent { pid, pidfd } => Process { pid, pidfd },
         Cloned::Child => {
             drop(ours);
@@ -130,10 +145,8 @@ fn spawn(init: &Process, job: Job<'_>) -> Result<(Channel, Process)> {
 }
 
 /// The helper: joins the namespaces, makes the process, tells its number, ends.
-fn help(init: &Process, mut job: Job<'_>, channel: Channel) -> ! {
-    let entrance = std::mem::take(&mut job.entrance);
+fn help(init: &Process, job: Job<'_>, channel: Channel) -> ! {
     let joined = (|| {
-        entrance.enter()?;
         let flags = namespaces::different(Path::new("/proc"), "self", init.pid)?;
         narrate!(
             "where the container's first process is",
@@ -156,8 +169,9 @@ fn help(init: &Process, mut job: Job<'_>, channel: Channel) -> ! {
 
 /// The process: in all namespaces of the container, and soon its program.
 fn become_wanted(job: Job<'_>, channel: &Channel) -> ! {
-    let Job { process, linux, filter, proc, console, preserve_fds, .. } = job;
+    let Job { process, linux, filter, proc, entrance, console, preserve_fds, .. } = job;
     let prepared = (|| {
+        entrance.enter()?;
         channel.await_order(Order::Proceed)?;
         rustix::process::setsid().context("make a session")?;
         sys::new_session_keyring().context("make a session keyring")?;

@@ -19,7 +19,7 @@ pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
     let id = &options.id;
     let what = || format!("exec in {id}");
     let dir = StateDir::new(root, id).with_context(what)?;
-    let state = dir.state().with_context(what)?;
+    let mut state = dir.state().with_context(what)?;
     let init = match (Process::find(&state), dir.status(&state)) {
         (Some(init), Status::Created | Status::Running) => init,
         (Some(init), Status::Paused) if options.ignore_paused => init,
@@ -36,6 +36,7 @@ pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
         (None, true) if !options.detach => Console::Ours,
         (None, _) => Console::None,
     };
+    state.cgroup_folders = state.cgroup_folders.inside(&options.cgroup).with_context(what)?;
     // Before the process is there: no signal may end us and leave it.
     let signals = if options.detach { None } else { Some(Signals::take()?) };
     let (child, master) = exec::exec(&Request {
@@ -60,7 +61,7 @@ fn wanted(options: &cli::Exec, spec: &Spec) -> Result<ProcessConfig> {
     }
     let mut process = spec.process.clone().context("config.json has no process")?;
     if options.command.is_empty() {
-        bail!("no command is given");
+        bail!("process args cannot be empty: no command is given");
     }
     process.args.clone_from(&options.command);
     process.terminal = options.tty;
@@ -76,6 +77,12 @@ fn wanted(options: &cli::Exec, spec: &Spec) -> Result<ProcessConfig> {
     }
     process.user.additional_gids.extend(&options.additional_gids);
     process.no_new_privileges |= options.no_new_privs;
+    if let Some(label) = &options.process_label {
+        process.selinux_label.clone_from(label);
+    }
+    if let Some(profile) = &options.apparmor {
+        process.apparmor_profile.clone_from(profile);
+    }
     for name in &options.cap {
         let Some(bit) = capabilities::bit(name) else { bail!("--cap {name}: there is no such capability") };
         let name = capabilities::names(bit).concat();

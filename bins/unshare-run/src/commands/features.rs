@@ -4,8 +4,10 @@ use crate::hooks;
 use crate::mounts::options::MountOptions;
 use crate::namespaces;
 use crate::process::capabilities;
+use crate::seccomp::{self, architecture::Architecture};
 use anyhow::{Context, Result};
-use layout::oci::runtime::VERSION;
+use layout::oci::runtime::{SeccompAction, SeccompOp, VERSION};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The oldest version of the specification whose configurations are understood.
@@ -35,8 +37,8 @@ pub fn features() -> Result<String> {
             "capabilities": capabilities::names(u64::MAX),
             "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false},
             "seccomp": seccomp(),
-            "apparmor": {"enabled": false},
-            "selinux": {"enabled": false},
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
             "intelRdt": {"enabled": false},
         },
         "annotations": {"org.ctr.unshare-run.version": env!("CARGO_PKG_VERSION")},
@@ -50,8 +52,35 @@ fn mount_options() -> Vec<&'static str> {
     MOUNT_OPTIONS.split_whitespace().filter(known).collect()
 }
 
+/// What profiles may name: candidates, and of these the ones that our reading of profiles lets pass.
 fn seccomp() -> Value {
-    json!({"enabled": false})
+    let actions =
+        known::<SeccompAction>("SCMP_ACT_", "ALLOW ERRNO KILL KILL_PROCESS KILL_THREAD LOG NOTIFY TRACE TRAP");
+    let operators = known::<SeccompOp>("SCMP_CMP_", "EQ GE GT LE LT MASKED_EQ NE");
+    let architectures = names("SCMP_ARCH_", "AARCH64 ARM X32 X86 X86_64");
+    let flags = names("SECCOMP_FILTER_FLAG_", "TSYNC LOG SPEC_ALLOW WAIT_KILLABLE_RECV");
+    let is_flag = |name: &String| seccomp::load::flags(std::slice::from_ref(name), true).is_ok();
+    let has_calls =
+        |name: &String| Architecture::listed(std::slice::from_ref(name)).is_ok_and(|found| !found.is_empty());
+    let flags: Vec<String> = flags.filter(is_flag).collect();
+    json!({
+        "enabled": true,
+        "actions": actions,
+        "operators": operators,
+        "archs": architectures.filter(has_calls).collect::<Vec<_>>(),
+        "knownFlags": flags,
+        "supportedFlags": flags,
+    })
+}
+
+fn names(prefix: &str, rest: &str) -> impl Iterator<Item = String> {
+    rest.split(' ').map(|name| format!("{prefix}{name}")).collect::<Vec<_>>().into_iter()
+}
+
+/// The names that are values of a type.
+fn known<T: DeserializeOwned>(prefix: &str, rest: &str) -> Vec<String> {
+    let is_known = |name: &String| serde_json::from_value::<T>(json!(name)).is_ok();
+    names(prefix, rest).filter(is_known).collect()
 }
 
 #[cfg(test)]
@@ -65,6 +94,9 @@ mod tests {
         assert!(!options.contains(&"nonsense"));
         let document: Value = serde_json::from_str(&features().unwrap()).unwrap();
         assert_eq!(document["hooks"].as_array().unwrap().len(), 6);
-        assert_eq!(document["linux"]["capabilities"].as_array().unwrap().len(), 41);
+        let count = |place: &str| document.pointer(place).unwrap().as_array().unwrap().len();
+        assert_eq!(count("/linux/capabilities"), 41);
+        assert_eq!((count("/linux/seccomp/actions"), count("/linux/seccomp/operators")), (9, 7));
+        assert_eq!((count("/linux/seccomp/archs"), count("/linux/seccomp/knownFlags")), (5, 4));
     }
 }

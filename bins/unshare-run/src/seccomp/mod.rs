@@ -12,11 +12,11 @@
 //!
 //! Numbers of a kind lie together, so docker's 400 names are some 40 ranges, and a call costs six comparisons.
 
-mod architecture;
+pub mod architecture;
 mod bpf;
 mod conditions;
 pub mod listener;
-mod load;
+pub mod load;
 mod numbers;
 mod rules;
 #[cfg(test)]
