@@ -6,6 +6,7 @@
 
 use crate::mounts::in_root::Root;
 use crate::mounts::options::Bind;
+use crate::mounts::target;
 use crate::mounts::{attach, clone_mount};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
@@ -61,7 +62,7 @@ impl Terminal {
             "what programs take for the machine's console",
             "open_tree(slave, OPEN_TREE_CLONE) move_mount(/dev/console)"
         );
-        let target = root.make_file(Path::new("/dev/console"))?;
+        let target = target::file(root, Path::new("/dev/console"))?;
         let made = clone_mount(&self.slave, Path::new(""), Bind::One).context("open the terminal")?;
         attach(&made, &target).context("bind the terminal at /dev/console")
     }

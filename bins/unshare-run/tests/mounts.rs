@@ -220,7 +220,9 @@ fn the_roots_propagation_is_as_configured() {
         let table = bundle.prints("propagation");
         for (point, expected) in [("/", root), ("/dev/shm", below)] {
             let found = fields(&table, point).1.trim_end_matches(|c: char| c.is_ascii_digit());
-            assert_eq!(if found == "-" { "" } else { found }, expected, "{wanted} {point}: {table}");
+            // Where the host's mounts are shared, as systemd leaves them, a slave has a master to hear of them from.
+            let found = if found == "-" || (wanted.ends_with("slave") && found == "master:") { "" } else { found };
+            assert_eq!(found, expected, "{wanted} {point}: {table}");
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use super::in_root::Root;
 use super::options::{Bind, MountOptions};
-use super::{Surroundings, attach, clone_mount, new_filesystem};
+use super::{Surroundings, attach, clone_mount, new_filesystem, target};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
 use anyhow::{Context, Result};
@@ -36,7 +36,7 @@ pub fn mount(root: &Root, destination: &Path, options: &MountOptions, around: &S
     let tmpfs = MountOptions { data: vec!["mode=755".to_owned()], ..options.clone() };
     let writable = MountOptions { attr: MountAttr { set: 0, ..options.attr }, ..tmpfs };
     let top = new_filesystem("tmpfs", "tmpfs", &writable)?;
-    attach(&top, &root.make_dir(destination)?)?;
+    attach(&top, &target::dir(root, destination)?)?;
     for hierarchy in &hierarchies {
         let target = folder(&top, hierarchy)?;
         let made = one_hierarchy(hierarchy, &own, options, around.namespaces.has(NamespaceKind::Cgroup))
@@ -49,7 +49,7 @@ pub fn mount(root: &Root, destination: &Path, options: &MountOptions, around: &S
 
 /// Mounts the unified hierarchy.
 pub fn unified(root: &Root, destination: &Path, options: &MountOptions) -> Result<OwnedFd> {
-    let target = root.make_dir(destination)?;
+    let target = target::dir(root, destination)?;
     let made = new_filesystem("cgroup2", "cgroup", options).or_else(|error| {
         // In a user namespace without a cgroup namespace of its own the host's tree cannot be mounted anew.
         narrate!("the host's tree instead", "open_tree(/sys/fs/cgroup, OPEN_TREE_CLONE)");

@@ -2,7 +2,7 @@
 
 use super::in_root::Root;
 use super::options::Bind;
-use super::{attach, clone_mount};
+use super::{attach, clone_mount, target};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::Device;
@@ -120,7 +120,7 @@ fn expect_device(parent: &OwnedFd, name: &Path, kind: FileType, number: u64) -> 
 }
 
 fn bind(root: &Root, device: &Device) -> Result<()> {
-    let target = root.make_file(&device.path)?;
+    let target = target::file(root, &device.path)?;
     narrate!(
         "no device can be made here: the host's",
         "open_tree({0}, OPEN_TREE_CLONE) move_mount({0})",

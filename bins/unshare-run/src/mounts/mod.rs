@@ -15,7 +15,7 @@ pub mod masked;
 pub mod options;
 pub mod pivot_root;
 pub mod sources;
-mod target;
+pub mod target;
 mod tmpfs;
 
 use crate::namespaces::Namespaces;
