@@ -281,7 +281,7 @@ fn a_limit_below_the_usage_is_refused_if_that_is_asked_for() {
     let group = Group::create(&["--memory", "200m"]);
     // tail keeps what it has read until there is no more to come.
     let mut child =
-        group.sh("(head -c 30000000 /dev/zero; exec sleep 100) | tail").stdout(Stdio::null()).spawn().unwrap();
+        group.sh("(head -c 30000000 /dev/zero; exec sleep 1000) | tail").stdout(Stdio::null()).spawn().unwrap();
     eventually("it has filled its memory", || group.stats()["Memory"]["Usage"].as_u64().unwrap() > 30_000_000);
     let (done, said) = apply("set", &group, &json!({"memory": {"limit": 8_388_608, "checkBeforeUpdate": true}}));
     assert!(!done && (said.contains("checkBeforeUpdate is set") || said.contains("cannot be taken away")), "{said}");

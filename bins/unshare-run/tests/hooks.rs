@@ -185,10 +185,12 @@ fn a_hook_has_its_environment_and_arguments_and_a_time() {
     assert_eq!(read(&bundle.path().join("told")), expected);
     assert_eq!(read(&bundle.rootfs().join("told")), "yes");
 
-    bundle.config["hooks"] = json!({"prestart": [{"path": "/bin/sleep", "args": ["sleep", "4321"], "timeout": 1}]});
+    // Not to be mistaken for one of another run of this test.
+    let seconds = format!("1000{}", std::process::id());
+    bundle.config["hooks"] = json!({"prestart": [{"path": "/bin/sleep", "args": ["sleep", seconds], "timeout": 1}]});
     let said = run(&bundle);
     assert!(said.code == 1 && said.err.contains("hook ran past specified timeout of 1.0s"), "{said:?}");
-    until("the hook has ended", || processes_with("sleep 4321").is_empty());
+    until("the hook has ended", || processes_with(&format!("sleep {seconds}")).is_empty());
 }
 
 #[test]
