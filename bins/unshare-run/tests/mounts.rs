@@ -245,6 +245,18 @@ fn devices_of_every_kind_are_made_as_configured() {
 }
 
 #[test]
+fn a_read_only_dev_has_all_its_devices() {
+    let mut bundle =
+        Bundle::new("echo x > /dev/null && stat -c %t:%T /dev/urandom; (touch /dev/x) 2>&1; touch /dev/shm/x");
+    for mount in
+        bundle.config["mounts"].as_array_mut().unwrap().iter_mut().filter(|mount| mount["destination"] == "/dev")
+    {
+        mount["options"].as_array_mut().unwrap().push(json!("ro"));
+    }
+    assert_eq!(bundle.prints("dev"), "1:9\ntouch: /dev/x: Read-only file system");
+}
+
+#[test]
 fn a_file_in_the_place_of_a_device_is_an_error() {
     let mut bundle = Bundle::new("true");
     bundle.config["linux"]["devices"] = json!([{"path": "/srv/fuse", "type": "c", "major": 10, "minor": 229}]);

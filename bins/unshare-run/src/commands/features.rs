@@ -40,6 +40,8 @@ pub fn features() -> Result<String> {
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
             "intelRdt": {"enabled": false},
+            "mountExtensions": {"idmap": {"enabled": true}},
+            "netDevices": {"enabled": true},
         },
         "annotations": {"org.ctr.unshare-run.version": env!("CARGO_PKG_VERSION")},
     });

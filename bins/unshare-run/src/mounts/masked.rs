@@ -27,19 +27,25 @@ pub fn mask(root: &Root, paths: &[String]) -> Result<()> {
         return Ok(());
     }
     let null = host_null()?;
+    let mut empty: Option<OwnedFd> = None;
     for path in paths.iter().collect::<BTreeSet<_>>() {
         let what = || format!("mask {path}");
         let Some(target) = find(root, path).with_context(what)? else { continue };
         let stat = rustix::fs::fstat(&target).with_context(what)?;
-        let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            narrate!("nothing to see", "fsopen(tmpfs) move_mount({path})");
-            let options = MountOptions { attr: READ_ONLY, ..MountOptions::default() };
-            new_filesystem("tmpfs", "tmpfs", &options)
-        } else {
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             narrate!("nothing to read", "open_tree(/dev/null, OPEN_TREE_CLONE) move_mount({path})");
-            clone_mount(&null, Path::new(""), Bind::One).context("open /dev/null")
+            let cover = clone_mount(&null, Path::new(""), Bind::One).context("open /dev/null").with_context(what)?;
+            attach(&cover, &target).with_context(what)?;
+            continue;
+        }
+        // One empty folder does for all: to show a filesystem once more is cheaper than to make another.
+        narrate!("nothing to see", "fsopen(tmpfs), or open_tree of the last one; move_mount({path})");
+        let cover = match &empty {
+            Some(empty) => clone_mount(empty, Path::new(""), Bind::One).context("copy the empty folder"),
+            None => new_filesystem("tmpfs", "tmpfs", &MountOptions { attr: READ_ONLY, ..MountOptions::default() }),
         };
-        attach(&cover.with_context(what)?, &target).with_context(what)?;
+        let cover = empty.insert(cover.with_context(what)?);
+        attach(cover, &target).with_context(what)?;
     }
     Ok(())
 }

@@ -36,7 +36,14 @@ pub fn prepare(spec: &Spec, namespaces: &Namespaces, bundle: &Path) -> Result<So
         if options.remount || (options.bind.is_none() && mount.kind != "bind") {
             continue;
         }
-        let what = || format!("bind {} for {}", mount.source, mount.destination.display());
+        let what = || {
+            let hint = if as_root || !idmapped || rustix::process::geteuid().is_root() {
+                ""
+            } else {
+                " (only root may map the ids of a mount)"
+            };
+            format!("bind {} for {}{hint}", mount.source, mount.destination.display())
+        };
         let made = bind::make(mount, &options, bundle).with_context(what)?;
         separate(&made, spec).with_context(what)?;
         if idmapped {

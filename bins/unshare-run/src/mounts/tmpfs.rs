@@ -17,10 +17,12 @@ use rustix::fs::OFlags;
 pub fn mount(root: &Root, mount: &Mount, options: &MountOptions) -> Result<OwnedFd> {
     target::refuse_false_proc(&mount.destination, || Ok(false))?;
     let mut options = options.clone();
-    let covered = root.open(&mount.destination, OFlags::PATH | OFlags::DIRECTORY).ok();
-    if let Some(covered) = covered.filter(|_| !options.data.iter().any(|option| option.starts_with("mode="))) {
-        let mode = rustix::fs::fstat(&covered).context("stat its target")?.st_mode & 0o7777;
-        options.data.push(format!("mode={mode:o}"));
+    if !options.data.iter().any(|option| option.starts_with("mode=")) {
+        // A folder that is yet to be made has none to give.
+        if let Ok(covered) = root.open(&mount.destination, OFlags::PATH | OFlags::DIRECTORY) {
+            let mode = rustix::fs::fstat(&covered).context("stat its target")?.st_mode & 0o7777;
+            options.data.push(format!("mode={mode:o}"));
+        }
     }
     let target = target::dir(root, &mount.destination)?;
     let source = if mount.source.is_empty() { "tmpfs" } else { &mount.source };
