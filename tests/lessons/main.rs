@@ -41,6 +41,7 @@ lessons! {
     lesson_00 "00-preflight"
     lesson_01 "01-a-root-filesystem"
     lesson_02 "02-namespaces"
+    lesson_04 "04-cgroups"
 }
 
 #[test]

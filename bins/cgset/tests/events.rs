@@ -109,13 +109,13 @@ fn processes_are_listed_one_a_line() {
 
 #[test]
 fn stats_have_a_number_for_all_that_is_limited() {
-    let group = Group::create(&["--memory", "64m", "--pids", "20", "--cpus", "0.1"]);
+    let group = Group::create(&["--memory", "64m", "--pids", "20", "--cpus", "0.05"]);
     let mut busy = group.sh("while :; do :; done").spawn().unwrap();
     eventually("it had to wait for its quota", || group.stats()["Cpu"]["ThrottledNs"].as_u64().unwrap() > 0);
     let stats = group.stats();
     ok(&["kill", &group.0]);
     busy.wait().unwrap();
-    assert!(stats["Cpu"]["UsageNs"].as_u64().unwrap() >= 10_000_000, "{stats}");
+    assert!(stats["Cpu"]["UsageNs"].as_u64().unwrap() >= 1_000_000, "{stats}");
     assert!(stats["Cpu"]["ThrottledPeriods"].as_u64().unwrap() >= 1, "{stats}");
     assert_eq!((&stats["Memory"]["Limit"], &stats["Pids"]["Limit"]), (&(64 << 20).into(), &20.into()));
     assert!(stats["Memory"]["Peak"].is_u64() || stats["Version"] == "v2", "{stats}");
