@@ -191,6 +191,29 @@ fn the_check_of_lesson_02_tells_what_a_box_lacks() {
     assert_nothing_left(&sandbox);
 }
 
+#[test]
+fn the_check_of_lesson_04_tells_what_is_not_limited() {
+    let sandbox = Sandbox::new();
+    let run = |file: &str| {
+        let script = Path::new(LESSONS).join("04-cgroups").join(file);
+        sandbox.run(&mut in_lesson(&sandbox, script.to_str().unwrap()))
+    };
+    run("solution").ok();
+    let file = lesson_dir(&sandbox).join("limited");
+    let solution = fs::read_to_string(&file).unwrap();
+    for (right, wrong, lack) in [
+        ("echo 10 >", "echo 15 >", "could have 14 children"),
+        ("echo 50M >", "echo 200M >", "the limit of 50 MB"),
+        ("exit \"$code\"", "exit 0", "exit 7 became 0"),
+    ] {
+        assert!(solution.contains(right), "the solution has changed: {right}");
+        fs::write(&file, solution.replace(right, wrong)).unwrap();
+        let check = run("check");
+        assert!(check.code == 1 && check.stdout.contains(lack), "{right} => {wrong}: {check}");
+    }
+    assert_nothing_left(&sandbox);
+}
+
 /// No mount in the sandbox that reached the machine, and no process with its environment.
 fn assert_nothing_left(sandbox: &Sandbox) {
     assert!(sandbox.mounts().is_empty(), "still mounted: {:?}", sandbox.mounts());

@@ -9,7 +9,7 @@
 //! when it reaches them. What was born between two lists is met in the next round.
 
 use crate::group::Group;
-use crate::{freeze, processes};
+use crate::{freeze, processes, sys};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal as Name;
 use rustix::io::Errno;
@@ -95,17 +95,20 @@ fn send(group: &Group, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-/// Reads `KILL`, `SIGKILL` or `9`.
+/// Reads `KILL`, `SIGKILL`, `9`, `RTMIN+3` or `37`.
 pub fn parse_signal(text: &str) -> Result<Signal> {
     let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    let number = match text.parse::<i32>() {
-        Ok(number) => Some(number),
-        Err(_) => name.parse::<Name>().ok().map(|signal| signal as i32),
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let offset = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<i32>().ok() };
+    let number = match (text.parse::<i32>(), name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Ok(number), ..) => Some(number),
+        (_, Some(above), _) => offset(above).and_then(|above| sys::RT_SIGNALS.start().checked_add(above)),
+        (_, _, Some(below)) => offset(below).and_then(|below| sys::RT_SIGNALS.end().checked_add(below)),
+        _ => format!("SIG{name}").parse::<Name>().ok().map(|signal| signal as i32),
     };
-    match number.and_then(Signal::from_named_raw) {
+    match number.and_then(|number| Signal::from_named_raw(number).or_else(|| sys::rt_signal(number))) {
         Some(signal) => Ok(signal),
-        None => bail!("{text:?} is no signal: a name such as TERM, or a number from 1 to 31"),
+        None => bail!("{text:?} is no signal: a name such as TERM or RTMIN+3, or a number from 1 to 64"),
     }
 }
 
@@ -123,7 +126,10 @@ mod tests {
         for text in ["KILL", "SIGKILL", "sigkill", "9"] {
             assert_eq!(parse_signal(text).unwrap(), Signal::KILL, "{text}");
         }
-        for bad in ["", "NOPE", "0", "-9", "99"] {
+        for (text, number) in [("RTMIN", 34), ("SIGRTMIN+3", 37), ("rtmax-1", 63), ("64", 64), ("TERM", 15)] {
+            assert_eq!(parse_signal(text).unwrap().as_raw(), number, "{text}");
+        }
+        for bad in ["", "NOPE", "0", "-9", "99", "32", "RTMIN+40", "RTMAX+1", "RTMINx"] {
             assert!(parse_signal(bad).is_err(), "{bad}");
         }
     }

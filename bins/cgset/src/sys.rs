@@ -1,4 +1,5 @@
-//! bpf(2), for which no library is needed: one system call, and a union that is different for each command.
+//! bpf(2), for which no library is needed: one system call, and a union that is different for each command. And the signals
+//! without a name.
 
 use crate::devices_bpf::Insn;
 use std::io;
@@ -14,6 +15,16 @@ const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 /// Others may attach programs too, here and in the groups inside; without it runc and systemd could not.
 const BPF_F_ALLOW_MULTI: u32 = 2;
+
+/// The real-time signals that programs may use: the C library keeps 32 and 33 (musl 34 as well) for threads (signal(7)).
+pub const RT_SIGNALS: std::ops::RangeInclusive<i32> = 34..=64;
+
+/// A real-time signal by its number.
+pub fn rt_signal(number: i32) -> Option<rustix::process::Signal> {
+    // SAFETY: the signals that a C library keeps to itself must not be given handlers behind its back. Here they are only
+    // sent to other processes, which kill(1) does as well, and the number is one that the kernel has.
+    RT_SIGNALS.contains(&number).then(|| unsafe { rustix::process::Signal::from_raw_unchecked(number) })
+}
 
 /// The beginning of `union bpf_attr` for `BPF_PROG_LOAD`.
 #[repr(C)]
