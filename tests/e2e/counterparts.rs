@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers fail as their tests do
 
-use ctr_tests::{Sandbox, poll_until};
+use ctr_tests::{Cell, Output, Sandbox, bin_dir, image, output, poll_until};
 use serde_json::Value;
 
 #[test]
@@ -77,7 +77,25 @@ fn a_containers_folder_is_a_bundle_that_runc_runs() {
 fn runc_stands_in_for_unshare_run() {
     let sandbox = Sandbox::with_base();
     let runc = sandbox.sh("command -v runc").ok().text().to_owned();
-    let ctr = |args: &[&str]| sandbox.run(sandbox.tool("ctr").env("CTR_UNSHARE_RUN", &runc).args(args));
+    lives(|args| sandbox.run(sandbox.tool("ctr").env("CTR_UNSHARE_RUN", &runc).args(args)));
+}
+
+#[test]
+fn crun_stands_in_for_unshare_run() {
+    let cell = Cell::new("crun");
+    // It knows either generation of control groups, but not both side by side.
+    cell.sh("umount /sys/fs/cgroup/unified 2>&-; true").ok();
+    let ctr = |args: &[&str]| {
+        let mut command = cell.command(bin_dir().join("ctr"));
+        command.env("CTR_UNSHARE_RUN", "crun").env("CTR_BIN_DIR", bin_dir());
+        output::run(command.args(args), b"")
+    };
+    ctr(&["import", image::base_tar(false).to_str().unwrap(), "base"]).ok();
+    lives(ctr);
+}
+
+/// A container's life with another runtime than ours.
+fn lives(ctr: impl Fn(&[&str]) -> Output) {
     ctr(&["run", "--rm", "base", "sh", "-c", "hostname; exit 5"]).exits(5);
     ctr(&["run", "-d", "--name", "box", "-m", "64m", "base", "sh", "-c", "echo up; sleep 1000"]).ok();
     poll_until(60, "its output", || (ctr(&["logs", "box"]).ok().text() == "up").then_some(()));

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`sandbox`] | [`Sandbox`]: a `CTR_ROOT` and `CTR_RUN` of one test's own, gone without trace at its end |
 //! | [`output`] | running a program with a deadline, and saying what it should have printed |
+//! | [`cell`] | a machine within the machine, for other people's engines and their daemons |
 //! | [`image`] | the base image, made of the host's own programs |
 //! | [`pty`] | a terminal to run a program in |
 //! | [`process`] | what /proc tells of a process, and ending it |
@@ -15,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![deny(unsafe_code)]
 
+pub mod cell;
 pub mod image;
 pub mod leaks;
 pub mod output;
@@ -24,6 +26,7 @@ pub mod sandbox;
 #[allow(unsafe_code)]
 mod sys;
 
+pub use cell::Cell;
 pub use output::Output;
 pub use pty::Pty;
 pub use sandbox::Sandbox;

@@ -44,6 +44,10 @@ pub const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/p
 /// `PATH` in an image that sets none.
 pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The version of the specification that this configuration follows, all of it older than the newest: what is in Debian 12
+/// as crun reads no newer one.
+pub const COMPATIBLE_VERSION: &str = "1.0.2";
+
 /// The bytes of `/dev/shm`.
 pub const SHM_SIZE: u64 = 64 << 20;
 
@@ -52,7 +56,7 @@ pub const SHM_SIZE: u64 = 64 << 20;
 pub fn spec() -> Spec {
     let caps: Vec<String> = CAPABILITIES.iter().map(|c| (*c).to_owned()).collect();
     Spec {
-        oci_version: VERSION.to_owned(),
+        oci_version: COMPATIBLE_VERSION.to_owned(),
         process: Some(Process {
             cwd: PathBuf::from("/"),
             env: vec![PATH.to_owned()],

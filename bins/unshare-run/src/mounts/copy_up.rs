@@ -19,7 +19,9 @@ pub fn copy(from: impl AsFd, to: impl AsFd) -> Result<()> {
     let top = open_dir(to, c".")?;
     let mut copy = Copy { top: open_dir(&top, c".")?, known: BTreeMap::new() };
     copy.folder(&from, &top, Path::new(""))?;
-    let stat = rustix::fs::fstat(&from).context("stat")?;
+    let mut stat = rustix::fs::fstat(&from).context("stat")?;
+    // An option of the mount says which mode that has.
+    stat.st_mode = rustix::fs::fstat(&top).context("stat")?.st_mode;
     copy.attributes(&top, c".", &stat, false)
 }
 
