@@ -26,6 +26,7 @@ pub fn into_namespaces(namespaces: &Namespaces, group: Option<BorrowedFd<'_>>) -
     });
     if let (Some(home), false) = (home, matches!(cloned, Ok(Cloned::Child))) {
         // Our own later children (a cgset that cleans up) are to be in our own pid namespace again.
+        narrate!("we ourselves are back where our own children belong", "setns(/proc/self/ns/pid, CLONE_NEWPID)");
         namespaces::enter(&home, namespaces::flag(NamespaceKind::Pid)).context("return to our own pid namespace")?;
     }
     cloned

@@ -30,21 +30,16 @@ pub fn protect() -> Result<()> {
         return Ok(());
     }
     match read_only_mount(&own) {
-        Ok(mount) => {
-            let call = "open_tree(/proc/self/exe, OPEN_TREE_CLONE) mount_setattr(RDONLY) execveat";
-            narrate!("the container can never write to the runtime's program", "{call}");
-            execute(&mount)
-        }
-        Err(_) => {
-            narrate!("the container can never write to the runtime's program", "memfd_create execveat(sealed copy)");
-            execute(&sealed_copy(&own)?)
-        }
+        Ok(mount) => execute(&mount),
+        Err(_) => execute(&sealed_copy(&own)?),
     }
 }
 
 /// Our program file on a read-only mount that is attached nowhere. It costs 0.1 ms; a copy costs 1.5.
 fn read_only_mount(own: &File) -> rustix::io::Result<OwnedFd> {
+    narrate!("our own program file, as a mount that is in no folder", "open_tree(/proc/self/exe, OPEN_TREE_CLONE)");
     let mount = clone_mount(own, Path::new(""), Bind::One)?;
+    narrate!("... which nobody can write to", "mount_setattr(MOUNT_ATTR_RDONLY)");
     let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
     sys::mount_setattr(&mount, MountAttr { set: read_only, ..MountAttr::default() }, false)?;
     Ok(mount)
@@ -52,6 +47,7 @@ fn read_only_mount(own: &File) -> rustix::io::Result<OwnedFd> {
 
 fn sealed_copy(own: &File) -> Result<OwnedFd> {
     let size = own.metadata().context("stat /proc/self/exe")?.len() as usize;
+    narrate!("we may make no mount: a copy in memory, for ever as it is", "memfd_create(unshare-run) fcntl(F_ADD_SEALS)");
     let copy = memfd()?;
     let mut copied = 0;
     while copied < size {
@@ -94,6 +90,7 @@ fn execute(program: &OwnedFd) -> Result<()> {
     // A program that is nowhere has no folder to look for its siblings in, so it is told where it came from.
     let own = std::env::current_exe().context("ask for our own program")?;
     add(PROGRAM_VARIABLE.into(), own.into_os_string())?;
+    narrate!("so the container can never write to the runtime's program: we run from there", "execveat(unshare-run)");
     nix::unistd::execveat(program, c"", &args, &env, AtFlags::AT_EMPTY_PATH).context("execute /proc/self/exe anew")?;
     Ok(())
 }

@@ -71,6 +71,7 @@ impl Terminal {
     /// We must lead a session that has none yet.
     pub fn take(self, socket: impl AsFd) -> Result<()> {
         send_descriptor(socket, &self.master)?;
+        narrate!("the other end is ours: who types there, types to us", "ioctl(TIOCSCTTY) dup2(0) dup2(1) dup2(2)");
         rustix::process::ioctl_tiocsctty(&self.slave).context("make the terminal the controlling one")?;
         rustix::stdio::dup2_stdin(&self.slave).context("make the terminal standard input")?;
         rustix::stdio::dup2_stdout(&self.slave).context("make the terminal standard output")?;
