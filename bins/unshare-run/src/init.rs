@@ -6,9 +6,9 @@
 use crate::cgroup::Entrance;
 use crate::exec_fifo::{self, Waiting};
 use crate::hooks::{self, HookState, Place};
-use crate::mounts::Surroundings;
 use crate::mounts::in_root::Root;
 use crate::mounts::sources::Sources;
+use crate::mounts::{Surroundings, Unfinished};
 use crate::mounts::{devices, masked, pivot_root};
 use crate::namespaces::{self, Namespaces};
 use crate::narrate::narrate;
@@ -201,9 +201,9 @@ fn set_up_root(job: &mut Job<'_>, linux: &Linux, rootfs: &Path, channel: &Channe
     let spec = job.spec;
     let root = pivot_root::open_rootfs(rootfs)?;
     let around = Surroundings { bundle: job.bundle, namespaces: job.namespaces };
-    let mut late_read_only = Vec::new();
+    let mut unfinished = Vec::new();
     for (place, mount) in spec.mounts.iter().enumerate() {
-        late_read_only.extend(mounts::mount(&root, mount, job.sources.remove(&place), &around)?);
+        unfinished.extend(mounts::mount(&root, mount, job.sources.remove(&place), &around)?);
     }
     let binds_dev = |m| mounts::is_dev(m) && m.kind != "tmpfs" && m.kind != "devtmpfs";
     if !spec.mounts.iter().any(binds_dev) {
@@ -220,13 +220,14 @@ fn set_up_root(job: &mut Job<'_>, linux: &Linux, rootfs: &Path, channel: &Channe
     make_folder_to_start_in(&root, job.process)?;
     masked::make_read_only(&root, &linux.readonly_paths)?;
     masked::mask(&root, &linux.masked_paths)?;
-    for mount in &late_read_only {
-        masked::make_mount_read_only(mount)?;
-    }
+    unfinished.iter().try_for_each(Unfinished::make_read_only)?;
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
         masked::make_root_read_only(&root)?;
     }
     pivot_root::pivot_root(&root, &linux.rootfs_propagation)?;
+    if !linux.rootfs_propagation.is_empty() {
+        unfinished.iter().try_for_each(Unfinished::propagate)?;
+    }
     Ok(terminal)
 }
 

@@ -7,7 +7,7 @@
 use crate::mounts::in_root::Root;
 use crate::mounts::options::Bind;
 use crate::mounts::target;
-use crate::mounts::{attach, clone_mount};
+use crate::mounts::{attach, clone_private};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{ConsoleSize, Process};
@@ -63,7 +63,7 @@ impl Terminal {
             "open_tree(slave, OPEN_TREE_CLONE) move_mount(/dev/console)"
         );
         let target = target::file(root, Path::new("/dev/console"))?;
-        let made = clone_mount(&self.slave, Path::new(""), Bind::One).context("open the terminal")?;
+        let made = clone_private(&self.slave, Path::new(""), Bind::One).context("open the terminal")?;
         attach(&made, &target).context("bind the terminal at /dev/console")
     }
 

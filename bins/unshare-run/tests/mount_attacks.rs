@@ -5,12 +5,13 @@
 
 mod common;
 
-use common::Bundle;
+use common::{Bundle, program};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A bundle beside a folder of the host's that nobody is to change.
@@ -195,4 +196,38 @@ fn what_is_read_only_inside_stays_writable_outside() {
     assert_eq!(said.out.matches("Read-only file system").count(), 3, "{said:?}");
     fs::write(bundle.rootfs().join("x"), "").unwrap();
     fs::write(outside.join("x"), "").unwrap();
+}
+
+/// Where the host's mounts are shared, as systemd leaves them, and the configuration keeps them so, what is bound of the
+/// host's for the container's own needs is still nobody's peer.
+#[test]
+fn who_may_mount_inside_mounts_nothing_outside() {
+    let mut bundle = Bundle::new(
+        "mount -t tmpfs mine /sys/firmware; mount -t tmpfs mine /tmp; for f in /proc/keys /proc/timer_list; do \
+             mount -o bind /etc/passwd $f; done; grep -c passwd /proc/self/mountinfo",
+    );
+    let all = json!(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
+    bundle.config["process"]["capabilities"] = json!({"bounding": all, "effective": all, "permitted": all});
+    bundle.config["linux"]["seccomp"] = json!(null);
+    for propagation in ["shared", "slave", "private", "rslave"] {
+        bundle.config["linux"]["rootfsPropagation"] = json!(propagation);
+        bundle.command(&[]);
+        let run = format!(
+            "mount --make-rshared / && wc -l < /proc/self/mountinfo && {} --root {} run --bundle {} x && \
+             wc -l < /proc/self/mountinfo && stat -c %t:%T /dev/null",
+            program().display(),
+            bundle.state_root().display(),
+            bundle.path().display()
+        );
+        let output =
+            Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &run]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(
+            lines[1..],
+            ["2", lines[0], "1:3"],
+            "{propagation}: {said} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
 }

@@ -228,6 +228,17 @@ fn the_roots_propagation_is_as_configured() {
 }
 
 #[test]
+fn a_mounts_own_propagation_stands_whatever_the_roots_is() {
+    let shared = json!({"destination": "/mine", "type": "tmpfs", "options": ["rshared"]});
+    let mut bundle = with_mounts("cat /proc/self/mountinfo", &[shared]);
+    for root in ["", "rslave", "rprivate", "runbindable"] {
+        bundle.config["linux"]["rootfsPropagation"] = json!(root);
+        let table = bundle.prints("propagation");
+        assert!(fields(&table, "/mine").1.starts_with("shared:"), "{root}: {table}");
+    }
+}
+
+#[test]
 fn devices_of_every_kind_are_made_as_configured() {
     let mut bundle = Bundle::new(
         "cd /dev; stat -c '%n %F %t:%T %a %u:%g' zero my/char my/block my/pipe; head -c 2 my/char | wc -c; ls -l null",

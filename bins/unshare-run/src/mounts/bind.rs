@@ -1,7 +1,7 @@
 //! Binds: a part of a tree that exists already, in another place as well (mount(2) `MS_BIND`).
 
 use super::in_root::Root;
-use super::options::{Bind, MountOptions};
+use super::options::{Bind, MountOptions, Propagation};
 use super::target;
 use crate::narrate::narrate;
 use crate::sys;
@@ -20,6 +20,15 @@ pub fn clone_mount(dir: impl AsFd, path: &Path, which: Bind) -> rustix::io::Resu
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     open_tree(dir, path, flags)
+}
+
+/// The same of something that the configuration does not speak of. It is nobody's peer: whoever mounted something on it
+/// in the container would otherwise do so on the host, where the host's mounts are shared.
+pub fn clone_private(dir: impl AsFd, path: &Path, which: Bind) -> rustix::io::Result<OwnedFd> {
+    let made = clone_mount(dir, path, which)?;
+    let private = Propagation { kind: libc::MS_PRIVATE, recursive: true }.attr();
+    sys::mount_setattr(&made, private, which == Bind::Tree)?;
+    Ok(made)
 }
 
 /// Makes a detached mount visible at `target`: move_mount(2).

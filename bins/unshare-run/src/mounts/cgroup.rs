@@ -7,7 +7,7 @@
 
 use super::in_root::Root;
 use super::options::{Bind, MountOptions};
-use super::{Surroundings, attach, clone_mount, new_filesystem, target};
+use super::{Surroundings, attach, clone_private, new_filesystem, target};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
 use anyhow::{Context, Result};
@@ -53,7 +53,7 @@ pub fn unified(root: &Root, destination: &Path, options: &MountOptions) -> Resul
     let made = new_filesystem("cgroup2", "cgroup", options).or_else(|error| {
         // In a user namespace without a cgroup namespace of its own the host's tree cannot be mounted anew.
         narrate!("the host's tree instead", "open_tree(/sys/fs/cgroup, OPEN_TREE_CLONE)");
-        let made = clone_mount(CWD, Path::new("/sys/fs/cgroup"), Bind::Tree).map_err(|_| error)?;
+        let made = clone_private(CWD, Path::new("/sys/fs/cgroup"), Bind::Tree).map_err(|_| error)?;
         sys::mount_setattr(&made, options.attr, false).context("set its flags")?;
         anyhow::Ok(made)
     })?;
@@ -81,7 +81,7 @@ fn one_hierarchy(hierarchy: &Hierarchy, own: &str, options: &MountOptions, names
     }
     let path = own_path(own, &hierarchy.controllers).unwrap_or_default();
     let source = hierarchy.mount_point.join(path.trim_start_matches('/'));
-    let made = clone_mount(CWD, &source, Bind::One).with_context(|| format!("open {}", source.display()))?;
+    let made = clone_private(CWD, &source, Bind::One).with_context(|| format!("open {}", source.display()))?;
     sys::mount_setattr(&made, options.attr, false).context("set its flags")?;
     Ok(made)
 }

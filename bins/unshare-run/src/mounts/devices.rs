@@ -2,7 +2,7 @@
 
 use super::in_root::Root;
 use super::options::Bind;
-use super::{attach, clone_mount, target};
+use super::{attach, clone_private, target};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::Device;
@@ -126,7 +126,7 @@ fn bind(root: &Root, device: &Device) -> Result<()> {
         "open_tree({0}, OPEN_TREE_CLONE) move_mount({0})",
         device.path.display()
     );
-    let made = clone_mount(CWD, &device.path, Bind::One).context("open the host's")?;
+    let made = clone_private(CWD, &device.path, Bind::One).context("open the host's")?;
     let found = rustix::fs::fstat(&made).context("stat the host's")?;
     if FileType::from_raw_mode(found.st_mode) != file_type(device)? || found.st_rdev != number(device) {
         bail!("the host has something else there");

@@ -1,6 +1,6 @@
 //! Filesystems mounted anew: fsopen(2), fsconfig(2), fsmount(2); and changed where they are: fspick(2).
 
-use super::bind::{attach, clone_mount, set_flags};
+use super::bind::{attach, clone_private, set_flags};
 use super::in_root::Root;
 use super::options::{Bind, MountOptions};
 use super::{Surroundings, target};
@@ -57,7 +57,7 @@ fn hosts_own(kind: &str, around: &Surroundings<'_>) -> Option<&'static str> {
 
 fn instead(place: &Path, options: &MountOptions) -> Result<OwnedFd> {
     narrate!("not permitted to mount it anew: the host's", "open_tree({}, OPEN_TREE_CLONE)", place.display());
-    let made = clone_mount(CWD, place, Bind::Tree)?;
+    let made = clone_private(CWD, place, Bind::Tree)?;
     set_flags(&made, options)?;
     Ok(made)
 }

@@ -7,7 +7,7 @@
 
 use super::in_root::Root;
 use super::options::{Bind, MountOptions};
-use super::{attach, clone_mount, new_filesystem, open_host};
+use super::{attach, clone_mount, clone_private, new_filesystem, open_host};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
 use anyhow::{Context, Result, bail};
@@ -82,7 +82,7 @@ fn host_null() -> Result<OwnedFd> {
     if !is_device || stat.st_rdev != rustix::fs::makedev(1, 3) {
         bail!("use the host's /dev/null: it is not the null device");
     }
-    Ok(null)
+    clone_private(&null, Path::new(""), Bind::One).context("open /dev/null")
 }
 
 /// Opens a path in the root and makes sure that what is below `/proc` really is the kernel's.

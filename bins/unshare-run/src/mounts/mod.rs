@@ -21,11 +21,11 @@ mod tmpfs;
 use crate::namespaces::Namespaces;
 use crate::sys;
 use anyhow::{Context, Result};
-pub use bind::{attach, clone_mount, open_host};
+pub use bind::{attach, clone_mount, clone_private, open_host};
 pub use filesystem::new_filesystem;
 use in_root::Root;
 use layout::oci::runtime::Mount;
-use options::MountOptions;
+use options::{MountOptions, Propagation};
 use rustix::fd::OwnedFd;
 use rustix::mount::MountAttrFlags;
 use std::path::Path;
@@ -40,14 +40,36 @@ pub struct Surroundings<'a> {
     pub namespaces: &'a Namespaces,
 }
 
+/// A mount with which something is to be done when all of the root is there.
+#[derive(Debug)]
+pub struct Unfinished {
+    mount: OwnedFd,
+    read_only: bool,
+    propagation: Vec<Propagation>,
+}
+
+impl Unfinished {
+    /// `/dev` becomes read-only when all is in it.
+    pub fn make_read_only(&self) -> Result<()> {
+        if self.read_only { masked::make_mount_read_only(&self.mount) } else { Ok(()) }
+    }
+
+    /// The propagation that a mount has by its own options, which that of the root has changed.
+    pub fn propagate(&self) -> Result<()> {
+        self.propagation.iter().try_for_each(|propagation| {
+            sys::mount_setattr(&self.mount, propagation.attr(), propagation.recursive).context("set its propagation")
+        })
+    }
+}
+
 /// Makes one mount. `source` is what the parent has prepared for it ([`sources`]), if that was needed.
-/// Gives back a mount that is to become read-only when everything in it has been made (`/dev`).
+/// Gives it back if it is not finished.
 pub fn mount(
     root: &Root,
     mount: &Mount,
     source: Option<OwnedFd>,
     around: &Surroundings<'_>,
-) -> Result<Option<OwnedFd>> {
+) -> Result<Option<Unfinished>> {
     let what = || format!("mount {} at {}", describe(mount), mount.destination.display());
     let mut options = MountOptions::parse(&mount.options).with_context(what)?;
     let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
@@ -66,13 +88,9 @@ pub fn mount(
         (None, "tmpfs") => tmpfs::mount(root, mount, &options),
         (None, _) => filesystem::mount(root, mount, &options, around),
     };
-    let made = made.with_context(what)?;
-    for propagation in &options.propagation {
-        sys::mount_setattr(&made, propagation.attr(), propagation.recursive)
-            .context("set its propagation")
-            .with_context(what)?;
-    }
-    Ok(late.then_some(made))
+    let made = Unfinished { mount: made.with_context(what)?, read_only: late, propagation: options.propagation };
+    made.propagate().with_context(what)?;
+    Ok((late || !made.propagation.is_empty()).then_some(made))
 }
 
 fn describe(mount: &Mount) -> String {

@@ -40,15 +40,22 @@ pub fn separate_mounts(wanted: &str, rootfs: Option<&Path>) -> Result<()> {
 fn make_parent_private(rootfs: &Path) -> Result<()> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
     let path = rootfs.canonicalize().with_context(|| format!("resolve {}", rootfs.display()))?;
-    let parent = mount_point_of(&table, &path).with_context(|| format!("find the mount of {}", path.display()))?;
+    let (parent, shared) = mount_of(&table, &path).with_context(|| format!("find the mount of {}", path.display()))?;
+    if !shared {
+        return Ok(());
+    }
     rustix::mount::mount_change(&parent, MountPropagationFlags::PRIVATE)
         .with_context(|| format!("make {} private", parent.display()))
 }
 
-/// The mount point that a path is in, by mountinfo: the longest that leads to it.
-fn mount_point_of(mountinfo: &str, path: &Path) -> Option<PathBuf> {
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape);
-    points.filter(|point| path.starts_with(point)).max_by_key(|point| point.components().count())
+/// The mount point that a path is in, by mountinfo (the longest that leads to it), and whether it is shared.
+fn mount_of(mountinfo: &str, path: &Path) -> Option<(PathBuf, bool)> {
+    let mounts = mountinfo.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(4);
+        let point = unescape(fields.next()?);
+        Some((point, fields.take_while(|field| *field != "-").any(|field| field.starts_with("shared:"))))
+    });
+    mounts.filter(|(point, _)| path.starts_with(point)).max_by_key(|(point, _)| point.components().count())
 }
 
 /// mountinfo writes space, tab, newline and backslash as `\040` and so on.
@@ -111,9 +118,8 @@ mod tests {
 
     #[test]
     fn the_mount_of_a_path_is_the_longest_that_leads_to_it() {
-        let table =
-            "1 0 8:1 / / rw - ext4 a rw\n2 1 8:2 / /var rw - ext4 b rw\n3 2 8:3 / /var/my\\040lib rw - ext4 c rw\n";
-        assert_eq!(mount_point_of(table, Path::new("/var/my lib/x")).unwrap(), Path::new("/var/my lib"));
-        assert_eq!(mount_point_of(table, Path::new("/variable")).unwrap(), Path::new("/"));
+        let table = "1 0 8:1 / / rw - ext4 a rw\n2 1 8:2 / /var rw - ext4 b rw\n3 2 8:3 / /var/my\\040lib rw shared:7 - ext4 c rw\n";
+        assert_eq!(mount_of(table, Path::new("/var/my lib/x")).unwrap(), ("/var/my lib".into(), true));
+        assert_eq!(mount_of(table, Path::new("/variable")).unwrap(), ("/".into(), false));
     }
 }
