@@ -10,6 +10,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Pid;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Makes the pipe and gives a descriptor that only names it (O_PATH).
@@ -21,6 +23,16 @@ pub fn make(path: &Path) -> Result<OwnedFd> {
     // Again, because mkfifo(3) takes the caller's umask off, and the container's user may be anybody.
     rustix::fs::chmod(path, mode).with_context(what)?;
     rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).with_context(what)
+}
+
+/// Whether a process still waits at the pipe. That the pipe is there does not say so: whoever was killed in the middle of
+/// `start` has let the process go and not removed it.
+pub fn is_held_by(path: &Path, pid: Pid) -> bool {
+    let Ok(fifo) = std::fs::metadata(path) else { return false };
+    // Not everybody may look at everybody's files. Then the pipe is all that is known.
+    let Ok(open) = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_pid())) else { return true };
+    let is_it = |file: std::fs::Metadata| (file.dev(), file.ino()) == (fifo.dev(), fifo.ino());
+    open.flatten().any(|entry| std::fs::metadata(entry.path()).is_ok_and(is_it))
 }
 
 /// The child's side. It holds the pipe by its O_PATH descriptor, and `/proc/self/fd` of the host to open

@@ -4,6 +4,7 @@
 //! tick. Whoever wants to signal it opens a pidfd first, compares then, and signals by the pidfd.
 
 use crate::cgroup::Folders;
+use crate::exec_fifo;
 use crate::hooks::{self, HookState, Place};
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Hook, Spec};
@@ -207,7 +208,7 @@ impl StateDir {
             // A maker that was killed half-way.
             (0, _) | (_, None) => Status::Stopped,
             (_, Some(_)) if state.cgroup_folders.is_frozen() => Status::Paused,
-            (_, Some(_)) if self.exec_fifo().exists() => Status::Created,
+            (_, Some(process)) if exec_fifo::is_held_by(&self.exec_fifo(), process.pid) => Status::Created,
             (_, Some(_)) => Status::Running,
         }
     }

@@ -273,3 +273,76 @@ fn errors_go_to_the_log_file_as_well() {
         (&json!("error"), &json!("exec: \"nope\": executable file not found in $PATH"))
     );
 }
+
+#[test]
+fn who_is_killed_while_he_starts_or_deletes_leaves_what_is_told_truly() {
+    let mut bundle = Bundle::new("sleep 1000");
+    let group = format!("killed-later-{}", std::process::id());
+    bundle.config["linux"]["resources"] = json!({"pids": {"limit": 50}});
+    bundle.config["linux"]["cgroupsPath"] = json!(format!("/ctr/{group}"));
+    bundle.config["hooks"] = json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "touch stopped"]}]});
+    let kill_after = |args: &[&str], step: u64| {
+        let mut child = bundle.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(step * 300));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    for step in 0..15 {
+        bundle.create("x");
+        kill_after(&["start", "x"], step);
+        let status = bundle.state("x")["status"].clone();
+        match bundle.call(&["start", "x"]).code {
+            0 => assert_eq!(status, "created"),
+            // It may have been let go only now, by the end of who held the pipe.
+            _ => bundle.await_status("x", "running"),
+        }
+        kill_after(&["delete", "--force", "x"], step);
+        let there = bundle.call(&["state", "x"]);
+        assert!(there.code == 0 || there.err.contains("does not exist"), "{there:?}");
+        assert_eq!(bundle.call(&["delete", "--force", "x"]).code, 0);
+        assert!(fs::remove_file(bundle.path().join("stopped")).is_ok(), "after {step} steps the hook has not run");
+        until("its group is gone", || groups_named(&group).is_empty());
+    }
+}
+
+#[test]
+fn a_container_that_was_let_go_runs_whoever_forgot_to_say_so() {
+    let bundle = Bundle::new("touch /ran; sleep 1000");
+    bundle.create("x");
+    // As `start` does, and no further.
+    drop(fs::File::open(bundle.state_root().join("x/exec.fifo")).unwrap());
+    until("it runs", || bundle.rootfs().join("ran").exists());
+    assert_eq!(bundle.state("x")["status"], "running");
+    assert!(bundle.call(&["start", "x"]).err.contains("cannot start an already running container"));
+}
+
+#[test]
+fn a_maker_that_was_killed_leaves_no_container_that_is_being_made() {
+    let mut bundle = Bundle::new("true");
+    let marker = bundle.path().join("reached");
+    let script = format!("touch {}; exec sleep 4567", marker.display());
+    bundle.config["hooks"] = json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    let place = bundle.path().to_str().unwrap();
+    let mut maker = bundle.command(&["create", "--bundle", place, "x"]).stdout(Stdio::null()).spawn().unwrap();
+    until("its hook runs", || marker.exists());
+    assert_eq!(bundle.state("x")["status"], "creating");
+    assert!(bundle.call(&["delete", "x"]).err.contains("not stopped: creating"));
+    assert!(bundle.call(&["start", "x"]).err.contains("still being created"));
+    maker.kill().unwrap();
+    maker.wait().unwrap();
+    bundle.await_status("x", "stopped");
+    assert_eq!(bundle.call(&["delete", "x"]).code, 0);
+    for line in processes_of("sleep 4567") {
+        rustix::process::kill_process(line, rustix::process::Signal::KILL).unwrap();
+    }
+}
+
+/// The processes with these words in their command line.
+fn processes_of(words: &str) -> Vec<rustix::process::Pid> {
+    let numbers = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let has = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").trim_end() == words
+    };
+    numbers.filter(has).filter_map(rustix::process::Pid::from_raw).collect()
+}

@@ -49,31 +49,112 @@ fn ends_within(process: &Process, interval: Duration) -> Result<bool> {
     }
 }
 
+/// What Go's runtimes tell where there is no limit.
+const NO_LIMIT: u64 = u64::MAX;
+
 /// cgset's numbers under runc's names.
 fn data(stats: &Value) -> Value {
-    let of = |names: &[(&str, &str)]| -> Value {
-        let found = names.iter().filter_map(|(name, path)| Some(((*name).to_owned(), stats.pointer(path)?.clone())));
-        Value::Object(found.filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
-    };
+    let at = |path: &str| stats.pointer(path).cloned().unwrap_or_default();
+    let memory = |path: &str| counter(&at(path));
+    let usage = named(&[
+        ("limit", at("/Memory/Limit").as_u64().unwrap_or(NO_LIMIT).into()),
+        ("usage", at("/Memory/Usage")),
+        ("max", at("/Memory/Peak")),
+        ("failcnt", at("/Memory/Failures")),
+    ]);
     json!({
         "cpu": {
-            "usage": of(&[("total", "/Cpu/UsageNs"), ("kernel", "/Cpu/SystemNs"), ("user", "/Cpu/UserNs")]),
-            "throttling": of(&[
-                ("periods", "/Cpu/Periods"),
-                ("throttledPeriods", "/Cpu/ThrottledPeriods"),
-                ("throttledTime", "/Cpu/ThrottledNs"),
+            "usage": named(&[
+                ("total", at("/Cpu/UsageNs")),
+                ("percpu", at("/Cpu/PerCpuNs")),
+                ("kernel", at("/Cpu/SystemNs")),
+                ("user", at("/Cpu/UserNs")),
             ]),
+            "throttling": named(&[
+                ("periods", at("/Cpu/Periods")),
+                ("throttledPeriods", at("/Cpu/ThrottledPeriods")),
+                ("throttledTime", at("/Cpu/ThrottledNs")),
+            ]),
+            "psi": pressure(&at("/Cpu/Pressure")),
         },
+        "cpuset": named(&[("cpus", numbers(&at("/Cpuset/Cpus"))), ("mems", numbers(&at("/Cpuset/Mems")))]),
         "memory": {
-            "cache": stats.pointer("/Memory/Cache").cloned().unwrap_or(json!(0)),
-            "usage": of(&[("limit", "/Memory/Limit"), ("usage", "/Memory/Usage"), ("max", "/Memory/Peak")]),
-            "swap": of(&[("usage", "/Memory/Swap")]),
-            "raw": of(&[("total_inactive_file", "/Memory/InactiveFile"), ("inactive_file", "/Memory/InactiveFile")]),
+            "cache": at("/Memory/Cache").as_u64().unwrap_or(0),
+            "usage": usage,
+            "swap": match at("/Memory/MemorySwap") {
+                Value::Null => named(&[("usage", at("/Memory/Swap")), ("limit", at("/Memory/SwapLimit"))]),
+                _ => memory("/Memory/MemorySwap"),
+            },
+            "kernel": named(&[("usage", at("/Memory/Kernel"))]),
+            "kernelTCP": named(&[("usage", at("/Memory/KernelTcp"))]),
+            "raw": at("/Memory/Detail"),
+            "psi": pressure(&at("/Memory/Pressure")),
         },
-        "pids": of(&[("current", "/Pids/Current"), ("limit", "/Pids/Limit")]),
-        "blkio": {},
-        "hugetlb": {},
+        "pids": named(&[("current", at("/Pids/Current")), ("limit", at("/Pids/Limit"))]),
+        "blkio": {
+            "ioServiceBytesRecursive": of_devices(&at("/Io/Devices"), "ReadBytes", "WriteBytes"),
+            "ioServicedRecursive": of_devices(&at("/Io/Devices"), "Reads", "Writes"),
+            "psi": pressure(&at("/Io/Pressure")),
+        },
+        "hugetlb": at("/Hugetlb").as_object().into_iter().flatten().map(|(size, found)| (size.clone(), counter(found))).collect::<Map<_, _>>(),
     })
+}
+
+/// An object of what is there.
+fn named(fields: &[(&str, Value)]) -> Value {
+    let there = fields.iter().filter(|(_, value)| !value.is_null());
+    Value::Object(there.map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+}
+
+fn counter(found: &Value) -> Value {
+    named(&[
+        ("limit", found["Limit"].clone()),
+        ("usage", found["Usage"].clone()),
+        ("max", found["Peak"].clone()),
+        ("failcnt", found["Failures"].clone()),
+    ])
+}
+
+/// How much of the time somebody, or all, had to wait (psi.rst).
+fn pressure(found: &Value) -> Value {
+    let of = |who: &str| {
+        let waiting = &found[who];
+        named(&[
+            ("avg10", waiting["Avg10"].clone()),
+            ("avg60", waiting["Avg60"].clone()),
+            ("avg300", waiting["Avg300"].clone()),
+            ("total", waiting["TotalNs"].clone()),
+        ])
+    };
+    json!({"some": of("Some"), "full": of("Full")})
+}
+
+/// Two numbers of each device, `8:0`.
+fn of_devices(devices: &Value, read: &str, write: &str) -> Value {
+    let mut entries = Vec::new();
+    for device in devices.as_array().into_iter().flatten() {
+        let name = device["Device"].as_str().unwrap_or_default();
+        let Some((Ok(major), Ok(minor))) = name.split_once(':').map(|(a, b)| (a.parse::<u64>(), b.parse::<u64>()))
+        else {
+            continue;
+        };
+        for (operation, key) in [("Read", read), ("Write", write)] {
+            entries.push(json!({"major": major, "minor": minor, "op": operation, "value": device[key]}));
+        }
+    }
+    entries.into()
+}
+
+/// The numbers of a list such as `0-2,4`.
+fn numbers(list: &Value) -> Value {
+    let mut found = Vec::new();
+    for part in list.as_str().unwrap_or_default().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
+            found.extend(first..=last);
+        }
+    }
+    found.into()
 }
 
 /// Reads `500ms`, `5s`, `2m`, `1h`.
@@ -108,9 +189,17 @@ mod tests {
 
     #[test]
     fn what_is_not_counted_is_left_out() {
-        let stats = json!({"Cpu": {"UsageNs": 7, "UserNs": null}, "Memory": {"Usage": 5}, "Pids": {"Current": 1}});
+        let stats = json!({
+            "Cpu": {"UsageNs": 7, "UserNs": null}, "Cpuset": {"Cpus": "0-2,4", "Mems": ""},
+            "Memory": {"Usage": 5, "Limit": null, "Detail": {"anon": 3}}, "Pids": {"Current": 1},
+            "Io": {"Devices": [{"Device": "8:16", "ReadBytes": 10, "WriteBytes": 20}]},
+        });
         let data = data(&stats);
         assert_eq!(data["cpu"]["usage"], json!({"total": 7}));
-        assert_eq!((&data["memory"]["usage"], &data["pids"]), (&json!({"usage": 5}), &json!({"current": 1})));
+        assert_eq!(data["cpuset"], json!({"cpus": [0, 1, 2, 4], "mems": []}));
+        assert_eq!(data["memory"]["usage"], json!({"usage": 5, "limit": NO_LIMIT}));
+        assert_eq!((&data["memory"]["raw"], &data["pids"]), (&json!({"anon": 3}), &json!({"current": 1})));
+        let read = json!({"major": 8, "minor": 16, "op": "Read", "value": 10});
+        assert_eq!(data["blkio"]["ioServiceBytesRecursive"][0], read);
     }
 }
