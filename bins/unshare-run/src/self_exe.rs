@@ -47,7 +47,10 @@ fn read_only_mount(own: &File) -> rustix::io::Result<OwnedFd> {
 
 fn sealed_copy(own: &File) -> Result<OwnedFd> {
     let size = own.metadata().context("stat /proc/self/exe")?.len() as usize;
-    narrate!("we may make no mount: a copy in memory, for ever as it is", "memfd_create(unshare-run) fcntl(F_ADD_SEALS)");
+    narrate!(
+        "we may make no mount: a copy in memory, for ever as it is",
+        "memfd_create(unshare-run) fcntl(F_ADD_SEALS)"
+    );
     let copy = memfd()?;
     let mut copied = 0;
     while copied < size {

@@ -32,7 +32,7 @@ fn state_is_the_specifications_and_runcs() {
     bundle.create("x");
     let state = bundle.state("x");
     let expected = json!({
-        "ociVersion": "1.2.0", "id": "x", "pid": state["pid"], "status": "created", "bundle": bundle.path(),
+        "ociVersion": bundle.config["ociVersion"], "id": "x", "pid": state["pid"], "status": "created", "bundle": bundle.path(),
         "rootfs": bundle.rootfs(), "created": state["created"], "annotations": {"a": "b"}, "owner": "root",
     });
     assert_eq!(state, expected);
@@ -234,7 +234,7 @@ fn spec_can_write_a_bundles_configuration_once() {
     let place = place.to_str().unwrap();
     assert_eq!(bundle.call(&["spec", "--bundle", place]).out, "");
     let text = fs::read_to_string(format!("{place}/config.json")).unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["ociVersion"], "1.2.0");
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["ociVersion"], bundle.config["ociVersion"]);
     says(&bundle.call(&["spec", "--bundle", place]), 125, "config.json: File exists");
     let rootless: Value = serde_json::from_str(&bundle.call(&["spec", "--rootless"]).out).unwrap();
     assert_eq!(rootless["linux"]["uidMappings"][0]["containerID"], 0);

@@ -50,7 +50,7 @@ fn each_hook_has_its_moment_its_place_and_the_state() {
 
     bundle.create("web");
     let pid = bundle.pid("web");
-    let base = json!({"ociVersion": "1.2.0", "id": "web", "bundle": bundle.path(), "annotations": {"org.test/a": "b"}});
+    let base = json!({"ociVersion": bundle.config["ociVersion"], "id": "web", "bundle": bundle.path(), "annotations": {"org.test/a": "b"}});
     let with = |status: &str, pid: Option<i64>| {
         let mut state = base.clone();
         state["status"] = json!(status);

@@ -17,7 +17,7 @@ fn a_created_container_waits_for_start() {
     let state = bundle.state("web");
     assert_eq!(
         (&state["status"], &state["id"], &state["ociVersion"]),
-        (&json!("created"), &json!("web"), &json!("1.2.0"))
+        (&json!("created"), &json!("web"), &bundle.config["ociVersion"])
     );
     assert_eq!(state["bundle"], json!(bundle.path()));
     let marker = bundle.rootfs().join("started");
