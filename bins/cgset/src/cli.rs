@@ -1,11 +1,14 @@
 //! The command line: words into types, and the help that teaches. No work is done here.
 
+#[path = "cli/deferred.rs"]
+mod deferred;
 #[path = "cli/limits.rs"]
 mod limits;
 
+pub use deferred::Deferred;
 pub use limits::{Cpus, DeviceFilter, DeviceRule, LimitArgs};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 
 /// Control groups: how much of the machine a process may use.
@@ -85,42 +88,9 @@ Examples:
 
 limits.json is `linux.resources` of an OCI config.json. What no cgroup of this machine has (real-time limits on v2,
 ...) is passed over with a note; what fails is an error, and then nothing is left of the group.")]
-    Create {
-        /// The group
-        name: String,
-        /// The limits.
-        #[command(flatten)]
-        limits: LimitArgs,
-        /// A process to put in; may be given several times
-        #[arg(long = "pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
-        pids: Vec<i32>,
-        /// Let this user (and group) have it: make groups inside it, and move processes between them
-        ///
-        /// The folder and the files that the kernel names for this (/sys/kernel/cgroup/delegate) become the user's; those
-        /// of the limits stay yours, so that what you give is shared out, and not exceeded.
-        #[arg(long, value_name = "UID[:GID]", value_parser = parse_owner)]
-        delegate: Option<(u32, Option<u32>)>,
-        /// On v2: move processes out of the way that are in a group above, into a group `init` inside that one
-        ///
-        /// A v2 group either holds processes or has groups inside it that are given controllers. This is what a
-        /// container engine inside a container needs, where the top of the tree holds the shell that you type in.
-        #[arg(long)]
-        make_room: bool,
-        /// Print the group's folders as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Create(Deferred<CreateArgs>),
     /// Change the limits of a group
-    Set {
-        /// The group
-        name: String,
-        /// The limits.
-        #[command(flatten)]
-        limits: LimitArgs,
-        /// A process to put in; may be given several times
-        #[arg(long = "pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
-        pids: Vec<i32>,
-    },
+    Set(Deferred<SetArgs>),
     /// Show the limits as the kernel reports them
     ///
     /// The kernel rounds (memory to whole pages) and clamps; what it reports is what holds.
@@ -250,6 +220,47 @@ Examples:
     },
 }
 
+/// The words after `create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The group
+    pub name: String,
+    /// The limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// A process to put in; may be given several times
+    #[arg(long = "pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pids: Vec<i32>,
+    /// Let this user (and group) have it: make groups inside it, and move processes between them
+    ///
+    /// The folder and the files that the kernel names for this (/sys/kernel/cgroup/delegate) become the user's; those
+    /// of the limits stay yours, so that what you give is shared out, and not exceeded.
+    #[arg(long, value_name = "UID[:GID]", value_parser = parse_owner)]
+    pub delegate: Option<(u32, Option<u32>)>,
+    /// On v2: move processes out of the way that are in a group above, into a group `init` inside that one
+    ///
+    /// A v2 group either holds processes or has groups inside it that are given controllers. This is what a
+    /// container engine inside a container needs, where the top of the tree holds the shell that you type in.
+    #[arg(long)]
+    pub make_room: bool,
+    /// Print the group's folders as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The words after `set`.
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// The group
+    pub name: String,
+    /// The limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// A process to put in; may be given several times
+    #[arg(long = "pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pids: Vec<i32>,
+}
+
 /// Reads `1000` or `1000:100`.
 fn parse_owner(text: &str) -> Result<(u32, Option<u32>), String> {
     let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text:?} is no number of a user or group"));
@@ -267,12 +278,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        let mut all = Cli::command();
+        all.build();
+        let create = all.find_subcommand_mut("create").unwrap();
+        let help = create.render_long_help().to_string();
+        for part in ["Make a group, set its limits", "--memory-swap", "--delegate", "linux.resources"] {
+            assert!(help.contains(part), "{help}");
+        }
     }
 
     #[test]
     fn the_limit_of_processes_is_no_process() {
         let cli = Cli::try_parse_from(["cgset", "create", "demo", "--pids", "20", "--pid", "7", "--pid", "8"]).unwrap();
-        let Command::Create { limits, pids, .. } = cli.command else { panic!("not create") };
+        let Command::Create(Deferred(CreateArgs { limits, pids, .. })) = cli.command else { panic!("not create") };
         assert_eq!((limits.pids_limit, pids), (Some(20), vec![7, 8]));
         assert!(Cli::try_parse_from(["cgset", "add", "demo", "0"]).is_err());
     }
@@ -293,7 +311,7 @@ mod tests {
             --pids-limit -1 --blkio-weight 500 --blkio-weight-device /dev/sda:20 --device-read-bps /dev/sda:1mb \
             --device-write-iops /dev/sda:7 --cpu-rt-runtime 950000 --cpu-rt-period 1000000";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
-        let Command::Create { limits, .. } = cli.command else { panic!("not create") };
+        let Command::Create(Deferred(CreateArgs { limits, .. })) = cli.command else { panic!("not create") };
         assert_eq!((limits.memory_swap, limits.oom_kill_disable, limits.cpu_quota), (Some(-1), Some(true), Some(-1)));
         assert!(Cli::try_parse_from(["cgset", "create", "demo", "--cpus", "1", "--cpu-quota", "5"]).is_err());
         assert!(Cli::try_parse_from(["cgset", "create", "demo", "--blkio-weight", "5"]).is_err());

@@ -29,7 +29,7 @@ mod v2;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, Deferred};
 use create::Options;
 use group::Group;
 use hierarchy::Hierarchy;
@@ -53,16 +53,16 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<u8> {
     let group = |name: &str| -> Result<Group> { Ok(Group::new(name.parse()?, Hierarchy::detect()?, cli.verbose)) };
     match cli.command {
-        Command::Create { name, limits, pids, delegate, make_room, json } => {
-            let group = group(&name)?;
-            let limits = Limits::from_args(&limits, &group.hierarchy)?;
-            let answer = || if json { print_json(&show::Folders::of(&group)) } else { Ok(()) };
-            let options = Options { owner: delegate, make_room };
-            create::create(&group, &limits, &options, &pids, answer)?;
+        Command::Create(Deferred(args)) => {
+            let group = group(&args.name)?;
+            let limits = Limits::from_args(&args.limits, &group.hierarchy)?;
+            let answer = || if args.json { print_json(&show::Folders::of(&group)) } else { Ok(()) };
+            let options = Options { owner: args.delegate, make_room: args.make_room };
+            create::create(&group, &limits, &options, &args.pids, answer)?;
         }
-        Command::Set { name, limits, pids } => {
-            let group = group(&name)?;
-            create::set(&group, &Limits::from_args(&limits, &group.hierarchy)?, &pids)?;
+        Command::Set(Deferred(args)) => {
+            let group = group(&args.name)?;
+            create::set(&group, &Limits::from_args(&args.limits, &group.hierarchy)?, &args.pids)?;
         }
         Command::Show { name, json } => show::show(&group(&name)?, json)?,
         Command::Add { name, pids } => create::add(&group(&name)?, &pids)?,
