@@ -1,5 +1,6 @@
 //! What a container gets unless told otherwise: docker's defaults, in one place.
 
+use super::default_seccomp;
 use super::runtime::*;
 use std::path::PathBuf;
 
@@ -51,7 +52,7 @@ pub const COMPATIBLE_VERSION: &str = "1.0.2";
 /// The bytes of `/dev/shm`.
 pub const SHM_SIZE: u64 = 64 << 20;
 
-/// A container with all defaults: docker's mounts, capabilities, devices and masks, six new namespaces,
+/// A container with all defaults: docker's mounts, capabilities, system call filter, devices and masks, six new namespaces,
 /// the bundle's `rootfs`, and a process that still needs `args`.
 pub fn spec() -> Spec {
     let caps: Vec<String> = CAPABILITIES.iter().map(|c| (*c).to_owned()).collect();
@@ -84,6 +85,7 @@ pub fn spec() -> Spec {
             resources: Some(Resources { devices: device_rules(), ..Resources::default() }),
             masked_paths: MASKED_PATHS.map(str::to_owned).to_vec(),
             readonly_paths: READONLY_PATHS.map(str::to_owned).to_vec(),
+            seccomp: Some(default_seccomp::profile(&CAPABILITIES)),
             ..Linux::default()
         }),
         ..Spec::default()

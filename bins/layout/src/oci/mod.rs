@@ -1,5 +1,6 @@
 //! The documents of the Open Container Initiative, as far as they are read or written here.
 
+pub mod default_seccomp;
 pub mod defaults;
 pub mod image;
 pub mod runtime;

@@ -4,6 +4,7 @@ use super::seccomp_profile;
 use crate::cli::PowerFlags;
 use crate::process::capabilities::{bit, names};
 use anyhow::{Result, bail};
+use layout::oci::default_seccomp;
 use layout::oci::runtime::{Capabilities, Linux, Process};
 use std::path::Path;
 
@@ -14,7 +15,8 @@ pub fn set(process: &mut Process, linux: &mut Linux, flags: &PowerFlags, most: u
     process.capabilities = Some(capabilities(held));
     process.no_new_privileges = flags.no_new_privs;
     match flags.seccomp.as_deref() {
-        None => {}
+        // The filter goes with the capabilities.
+        None => linux.seccomp = linux.seccomp.take().map(|_| default_seccomp::profile(&names(held))),
         Some(file) if file == Path::new("unconfined") => linux.seccomp = None,
         Some(file) => linux.seccomp = Some(seccomp_profile::read(file, held)?),
     }

@@ -17,6 +17,8 @@ mod bpf;
 mod conditions;
 pub mod listener;
 pub mod load;
+mod load;
+mod multiplexed;
 mod numbers;
 mod rules;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The numbers of an architecture's calls, as ranges in which all calls are decided alike.
 
 use super::architecture::{Architecture, X32_BIT};
+use super::multiplexed;
 use super::rules::{Decision, KILL_THREAD, Rules};
 
 /// All numbers from `first` up to the next range.
@@ -36,11 +37,11 @@ impl Ranges {
         let default = Decision::Always(rules.default);
         let mut next = base;
         for (number, name) in architecture.calls() {
-            let Some(decision) = rules.decision(name) else { continue };
+            let Some(decision) = multiplexed::decision(rules, architecture, name) else { continue };
             if number > next {
                 self.from(next, default.clone());
             }
-            self.from(number, decision.clone());
+            self.from(number, decision);
             next = number + 1;
         }
         // A profile that knows no call at all tells nothing of its age.

@@ -177,6 +177,45 @@ fn two_conditions_on_one_argument_are_alternatives() {
 }
 
 #[test]
+fn a_rule_on_a_call_holds_where_that_is_part_of_another() {
+    let program = filter(
+        &profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["socket", "shmget"], "action": "SCMP_ACT_ERRNO"},
+            {"names": ["connect"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "op": "SCMP_CMP_EQ", "value": 9}]},
+        ]})),
+        &ALL,
+    );
+    let on = |number, argument| verdict(&program, X86, number, &[argument]);
+    assert_eq!((on(359, 0), on(102, 1), on(102, 2), on(102, 3)), (EPERM, EPERM, ALLOW, 0x3_0000));
+    assert_eq!((on(395, 0), on(117, 23), on(117, 24)), (EPERM, EPERM, ALLOW));
+    assert_eq!(verdict(&program, X86_64, 102, &[1]), ALLOW, "which is getuid there");
+    let both = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        {"names": ["socket"], "action": "SCMP_ACT_TRAP"}, {"names": ["socketcall"], "action": "SCMP_ACT_ALLOW"}]});
+    assert_eq!(verdict(&filter(&profile(both), &ALL), X86, 102, &[1]), ALLOW, "who names it means all of it");
+}
+
+#[test]
+fn dockers_profile_is_small_and_quick_to_decide() {
+    let profile = layout::oci::default_seccomp::profile(&layout::oci::defaults::CAPABILITIES);
+    let program = filter(&profile, &Architecture::listed(&profile.architectures).unwrap());
+    assert!(program.len() < 600, "{} instructions", program.len());
+    let on = |architecture, number, argument| verdict(&program, architecture, number, &[argument]);
+    // read, mount, clone3, keyctl, io_uring_setup, and one that is yet to be invented
+    let verdicts = [0, 165, 435, 250, 425, 600].map(|number| on(X86_64, number, 0));
+    assert_eq!(verdicts, [ALLOW, EPERM, ENOSYS, EPERM, EPERM, ENOSYS]);
+    let sockets = [1, 2, 11, 12, 16, 17, 38, 39, 40, 45, 46].map(|family| on(X86_64, 41, family) == ALLOW);
+    assert_eq!(sockets, [true, true, true, false, true, true, false, true, false, true, false]);
+    assert_eq!([0, 8, 0x2_0000, 4].map(|p| on(X86, 136, p)), [ALLOW, ALLOW, ALLOW, EPERM]);
+    // A new thread, and a new user namespace.
+    assert_eq!([0x3d_0f00, 0x1000_0011].map(|flags| on(X86_64, 56, flags)), [ALLOW, EPERM]);
+    for (number, _) in Architecture::X86_64.calls() {
+        let call = Call { architecture: X86_64, number, arguments: [16, 0, 0, 0, 0, 0] };
+        let steps = run(&program, call).1;
+        assert!(steps <= 20 || matches!(number, 41 | 135), "call {number} takes {steps} instructions");
+    }
+}
+
+#[test]
 fn what_a_profile_may_not_say_is_told() {
     let rule = |rule: Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
     for (words, json) in [
@@ -308,6 +347,9 @@ proptest! {
             for [a, b, c] in &arguments {
                 let base = if architecture == Architecture::X32 { X32_BIT } else { 0 };
                 for number in (base..base + 560).step_by(if *a == 0 { 1 } else { 7 }).chain([base + 41, base + 56, base + 120]) {
+                    if architecture == Architecture::X86 && matches!(number, 102 | 117) {
+                        continue; // many calls in one; they have a test of their own
+                    }
                     let cut = if architecture.is_wide() { u64::MAX } else { u64::from(u32::MAX) };
                     let arguments = [a & cut, b & cut, c & cut, 0, 0, 0];
                     let call = Call { architecture: architecture.audit(), number, arguments };
