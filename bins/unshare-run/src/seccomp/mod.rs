@@ -17,7 +17,6 @@ mod bpf;
 mod conditions;
 pub mod listener;
 pub mod load;
-mod load;
 mod multiplexed;
 mod numbers;
 mod rules;
@@ -59,6 +58,9 @@ impl Filter {
     fn compile_for(profile: &Seccomp, native: Architecture, listed: &[Architecture]) -> Result<Filter> {
         let rules = Rules::of(profile)?;
         let notifies = rules.uses(SeccompAction::Notify);
+        if profile.listener_path.is_empty() && (notifies || !profile.listener_metadata.is_empty()) {
+            bail!("listenerPath: it is missing, so that nobody would decide about the calls");
+        }
         let mut program = Program::default();
         tree::emit(&mut program, &rules, native, listed);
         let program = program.finish();
