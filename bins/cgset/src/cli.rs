@@ -53,7 +53,7 @@ JSON, an object with these keys (times in nanoseconds, sizes in bytes):
   Rdma               {\"mlx5_0\": {HcaHandles HcaObjects}, ...}
   Frozen             true or false
 Pressure (where the kernel has PSI) is {Some: {Avg10 Avg60 Avg300 TotalNs}, Full: {...}}: the share of time, in per
-cent, in which some or all of its tasks had to wait. A limit that is missing is none.";
+cent, in which some or all of its tasks had to wait. null is what is not counted here, and a limit where there is none.";
 
 const EVENTS: &str = "\
 Events:
@@ -136,7 +136,7 @@ Examples:
     },
     /// Show what a group uses
     ///
-    /// What the kernel does not count for this group is missing, or `-`.
+    /// What the kernel does not count for this group is shown as `-`.
     #[command(after_help = STATS_JSON)]
     Stats {
         /// The group
