@@ -71,12 +71,14 @@ pub fn receive_child(channel: &Channel) -> Result<Process> {
     match channel.next_report()? {
         Some(Report::Made(number)) => {
             // It is our child and not reaped yet, so the number is its own.
-            let pid = Pid::from_raw(number).context("the helper told no process number")?;
+            let pid = Pid::from_raw(number).context("the process that makes it told no number")?;
             let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("open a pidfd of the new process")?;
             Ok(Process { pid, pidfd })
         }
         Some(Report::Failed(code, message)) => Err(exit::coded(code, message)),
-        _ => bail!("join the container: the helper ended early (has the container ended?)"),
+        _ => bail!(
+            "make a process in namespaces that exist: the one that makes it ended early (has the container ended?)"
+        ),
     }
 }
 

@@ -252,6 +252,27 @@ fn a_network_device_moves_in_with_its_addresses() {
 }
 
 #[test]
+fn a_network_device_moves_into_a_network_that_exists() {
+    let mut bundle = with_devices(json!({"here": {"name": "eth0"}}));
+    let file = bundle.path().join("netns");
+    fs::write(&file, "").unwrap();
+    for namespace in bundle.config["linux"]["namespaces"].as_array_mut().unwrap() {
+        if namespace["type"] == "network" {
+            namespace["path"] = json!(file);
+        }
+    }
+    let file = file.display();
+    let script = format!(
+        "{MAKE_DEVICES}\ntrap 'umount {file}' EXIT\nunshare --net={file} ip link add other type veth peer name eth1"
+    );
+    let (code, out, err) = in_a_network(&bundle, &script);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    let names: Vec<&str> = out.lines().take(4).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["eth0", "eth1", "lo", "other"], "{out}");
+    assert!(out.contains("10.7.0.1"), "{out}");
+}
+
+#[test]
 fn a_network_device_that_cannot_move_is_told_and_stays() {
     for (devices, words) in [
         (json!({"missing": {}}), "move network device missing into the container: the host has no device missing"),
