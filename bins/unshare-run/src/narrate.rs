@@ -9,8 +9,16 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::OnceLock;
 
-static STORY: OnceLock<File> = OnceLock::new();
+static STORY: OnceLock<Place> = OnceLock::new();
 static LOG: OnceLock<(File, LogFormat)> = OnceLock::new();
+
+/// Where the story goes.
+enum Place {
+    /// To a file, as lines for people.
+    File(File),
+    /// To the log, as objects for programs: who reads it for errors must not meet lines of another form.
+    Log,
+}
 
 /// Tells a step: the system call, then why. The text is only made when somebody listens.
 macro_rules! narrate {
@@ -28,14 +36,17 @@ pub fn set_up(global: &Global) -> Result<()> {
         let file = File::options().append(true).create(true).open(path);
         let file = file.with_context(|| format!("open log {}", path.display()))?;
         if global.debug {
-            let _ = STORY.set(file.try_clone().context("duplicate the log file")?);
+            let _ = STORY.set(match global.log_format {
+                LogFormat::Json => Place::Log,
+                LogFormat::Text => Place::File(file.try_clone().context("duplicate the log file")?),
+            });
         }
         let _ = LOG.set((file, global.log_format));
     }
     if global.verbose || (global.debug && global.log.is_none()) {
         // A duplicate: the container's process keeps telling when its standard error has become a terminal.
         let stderr = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).context("duplicate standard error")?;
-        let _ = STORY.set(stderr.into());
+        let _ = STORY.set(Place::File(stderr.into()));
     }
     Ok(())
 }
@@ -47,9 +58,11 @@ pub fn is_on() -> bool {
 
 /// Tells one step. A story that cannot be told stops no container.
 pub fn say(call: &str, reason: &str) {
-    if let Some(mut file) = STORY.get() {
-        let line = format!("[{}] {call:<72} # {reason}\n", std::process::id());
-        let _ = file.write_all(line.as_bytes());
+    let line = format!("[{}] {call:<72} # {reason}", std::process::id());
+    match STORY.get() {
+        Some(Place::File(file)) => drop((&mut &*file).write_all(format!("{line}\n").as_bytes())),
+        Some(Place::Log) => log("debug", &line),
+        None => {}
     }
 }
 

@@ -36,6 +36,21 @@ fn open_files_stay_outside() {
 }
 
 #[test]
+fn sockets_of_systemd_reach_the_program_and_a_file_of_ours_never_does() {
+    let bundle =
+        Bundle::new("echo $LISTEN_FDS $LISTEN_PID; readlink /proc/self/fd/3; readlink /proc/self/fd/4 /proc/self/fd/5");
+    let said = run_after(&bundle, "exec 3</dev/zero; export LISTEN_FDS=1 LISTEN_PID=$BASHPID;");
+    assert_eq!(said.out, "1 1\n/dev/zero", "{said:?}");
+    let said = run_after(&bundle, "exec 3</dev/zero; export LISTEN_FDS=1 LISTEN_PID=1;");
+    assert_eq!(said.out, "", "they are somebody else's: {said:?}");
+    // The log is open when descriptors are looked at, and might be taken for what the caller meant.
+    let log = bundle.path().join("log");
+    let place = bundle.path().to_str().unwrap();
+    let said = bundle.call(&["--log", log.to_str().unwrap(), "run", "--preserve-fds", "1", "--bundle", place, "x"]);
+    assert!(said.code == 1 && said.err.contains("descriptor 3 is not open"), "{said:?}");
+}
+
+#[test]
 fn twenty_open_files_are_enough() {
     let bundle = Bundle::new("ulimit -n; echo fine");
     let said = run_after(&bundle, "ulimit -n 20;");

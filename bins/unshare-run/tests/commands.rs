@@ -227,6 +227,18 @@ fn the_log_has_an_object_a_line_as_docker_and_podman_read_it() {
 }
 
 #[test]
+fn a_story_in_the_log_has_the_logs_form() {
+    let bundle = Bundle::new("").args(&["nope"]);
+    let log = bundle.path().join("log");
+    let place = bundle.path().to_str().unwrap();
+    bundle.call(&["--debug", "--log", log.to_str().unwrap(), "--log-format", "json", "run", "--bundle", place, "x"]);
+    let text = fs::read_to_string(&log).unwrap();
+    let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(entries.len() > 5 && entries[0]["level"] == "debug", "{text}");
+    assert_eq!(entries[entries.len() - 1]["level"], "error");
+}
+
+#[test]
 fn spec_can_write_a_bundles_configuration_once() {
     let bundle = Bundle::new("true");
     let place = bundle.path().join("new");

@@ -1,7 +1,6 @@
 //! `run`: create and start in one, and stay until its end.
 
-use super::create::{detached_console, prepare, request};
-use crate::bundle;
+use super::create::{detached_console, kept_fds, prepare, read_bundle, request};
 use crate::cli;
 use crate::create::{self, Console};
 use crate::run::{self, Forward, Signals};
@@ -10,8 +9,8 @@ use std::path::Path;
 
 /// `run`: create and start in one.
 pub fn run(root: &Path, options: &cli::Run) -> Result<u8> {
-    prepare(options.create.preserve_fds)?;
-    let (bundle, spec) = bundle::read(&options.create.bundle)?;
+    prepare(kept_fds(&options.create))?;
+    let (bundle, spec) = read_bundle(&options.create)?;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let console = match (&options.create.console_socket, options.detach) {
         (None, false) if terminal => Console::Ours,

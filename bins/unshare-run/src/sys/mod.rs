@@ -81,10 +81,10 @@ pub fn keep_on_exec(fds: std::ops::Range<RawFd>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a descriptor number is open: fcntl(2) F_GETFD.
-pub fn is_open(fd: RawFd) -> bool {
+/// Whether a descriptor came from the caller: fcntl(2) F_GETFD. What we open ourselves has the mark to be closed.
+pub fn is_inherited(fd: RawFd) -> bool {
     // SAFETY: F_GETFD reads one flag and fails with EBADF where nothing is open.
-    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+    unsafe { libc::fcntl(fd, libc::F_GETFD) == 0 }
 }
 
 /// Sends any signal, also those without a name: pidfd_send_signal(2).
