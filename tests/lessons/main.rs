@@ -41,6 +41,7 @@ lessons! {
     lesson_00 "00-preflight"
     lesson_01 "01-a-root-filesystem"
     lesson_02 "02-namespaces"
+    lesson_03 "03-capabilities"
     lesson_04 "04-cgroups"
 }
 
@@ -185,6 +186,35 @@ fn the_check_of_lesson_02_tells_what_a_box_lacks() {
     ] {
         assert!(solution.contains(right), "the solution has changed: {right}");
         fs::write(&file, solution.replace(right, wrong)).unwrap();
+        let check = run("check");
+        assert!(check.code == 1 && check.stdout.contains(lack), "{right} => {wrong}: {check}");
+    }
+    assert_nothing_left(&sandbox);
+}
+
+#[test]
+fn the_check_of_lesson_03_tells_what_is_too_strong() {
+    let sandbox = Sandbox::new();
+    let run = |file: &str| {
+        let script = Path::new(LESSONS).join("03-capabilities").join(file);
+        sandbox.run(&mut in_lesson(&sandbox, script.to_str().unwrap()))
+    };
+    run("solution").ok();
+    let file = lesson_dir(&sandbox).join("weak");
+    let solution = fs::read_to_string(&file).unwrap();
+    for (right, wrong, lack) in [
+        ("--reuid 65534 ", "", "user 65534"),
+        ("--regid 65534 ", "", "group 65534"),
+        ("--clear-groups", "--groups 4", "no further groups"),
+        ("--ambient-caps \"$only\" ", "", "in the effective set"),
+        ("--bounding-set \"$only\" ", "", "a bounding set"),
+        ("--no-new-privs ", "", "no_new_privs"),
+        ("-- \"$@\"", "-- \"$@\" || exit 3", "exit 7 became 3"),
+    ] {
+        assert!(solution.contains(right), "the solution has changed: {right}");
+        let text = solution.replace(right, wrong);
+        let text = if lack.contains("exit") { text.replace("exec ", "") } else { text };
+        fs::write(&file, text).unwrap();
         let check = run("check");
         assert!(check.code == 1 && check.stdout.contains(lack), "{right} => {wrong}: {check}");
     }

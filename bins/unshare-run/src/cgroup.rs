@@ -299,7 +299,7 @@ pub fn delete(path: &str, kill: bool) -> Result<()> {
 
 /// Gives what it printed.
 fn run(call: &Call, input: &[u8]) -> Result<Vec<u8>> {
-    narrate!("how much of the machine it may use", "{}", call.to_shell());
+    narrate!("its group, of which cgset knows all", "{}", call.to_shell());
     let mut command = call.command()?;
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
     let mut child = command

@@ -48,7 +48,8 @@ pub fn by_way_of_a_guide(namespaces: &Namespaces, entrance: Entrance) -> Result<
         Cloned::Child => {
             drop(ours);
             let made = entrance.enter().and_then(|()| namespaces.go_ahead()).and_then(|flags| {
-                narrate!("the process, where we are now", "clone3(CLONE_PARENT|{flags:#x})");
+                let names = with(namespaces::names(flags), "CLONE_PARENT");
+                narrate!("the process, in what we have entered and made", "clone3({names})");
                 sys::clone3(flags | libc::CLONE_PARENT as u64, None).context("clone3")
             });
             let told = match made {
@@ -96,6 +97,8 @@ pub fn is_divided(error: &anyhow::Error) -> bool {
 pub fn child(group: Option<BorrowedFd<'_>>) -> Result<Cloned> {
     if group.is_some() {
         narrate!("a process in the container's group", "clone3({})", with_group(String::new(), group));
+    } else {
+        narrate!("a process of our own", "clone3()");
     }
     sys::clone3(0, group).with_context(|| match group {
         Some(_) => "clone3 into the container's cgroup",
@@ -103,11 +106,10 @@ pub fn child(group: Option<BorrowedFd<'_>>) -> Result<Cloned> {
     })
 }
 
-fn with_group(mut flags: String, group: Option<BorrowedFd<'_>>) -> String {
-    if group.is_some() {
-        let separator = if flags.is_empty() { "" } else { "|" };
-        flags += separator;
-        flags += "CLONE_INTO_CGROUP";
-    }
-    flags
+fn with_group(flags: String, group: Option<BorrowedFd<'_>>) -> String {
+    if group.is_some() { with(flags, "CLONE_INTO_CGROUP") } else { flags }
+}
+
+fn with(flags: String, another: &str) -> String {
+    if flags.is_empty() { another.to_owned() } else { flags + "|" + another }
 }

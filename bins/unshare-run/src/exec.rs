@@ -173,8 +173,8 @@ fn become_wanted(job: Job<'_>, channel: &Channel) -> ! {
     let prepared = (|| {
         entrance.enter()?;
         channel.await_order(Order::Proceed)?;
-        rustix::process::setsid().context("make a session")?;
-        sys::new_session_keyring().context("make a session keyring")?;
+        terminal::new_session()?;
+        terminal::new_keyring()?;
         if let Some(console) = &console {
             let root: Root = pivot_root::open_host_root()?;
             Terminal::open(&root, process.console_size)?.take(console)?;

@@ -76,6 +76,7 @@ pub fn tell_failure(fifo: &OwnedFd, error: &anyhow::Error) {
 
 /// The side of `start`: lets the process go and waits until the program runs.
 pub fn release(path: &Path, process: &OwnedFd) -> Result<()> {
+    crate::narrate::narrate!("its process has been waiting for this", "open({}, O_RDONLY)", path.display());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fifo = match rustix::fs::open(path, flags, Mode::empty()) {
         Err(Errno::NOENT) => bail!("it has been started already"),

@@ -11,7 +11,6 @@ use crate::mounts::sources::Sources;
 use crate::mounts::{Surroundings, Unfinished};
 use crate::mounts::{devices, masked, pivot_root};
 use crate::namespaces::{self, Namespaces};
-use crate::narrate::narrate;
 use crate::process::program::Program;
 use crate::process::{Wanted, become_process, labels};
 use crate::protocol::{Channel, Order, Report};
@@ -19,7 +18,7 @@ use crate::seccomp::Filter;
 use crate::state::Status;
 use crate::terminal::Terminal;
 use crate::{kernel_settings, mounts, sys, terminal};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use layout::exit;
 use layout::oci::runtime::{Hook, Linux, NamespaceKind, Process, Spec};
 use rustix::fd::OwnedFd;
@@ -153,11 +152,10 @@ pub fn waits_for_parent(spec: &Spec, namespaces: &Namespaces) -> bool {
 fn set_up(job: &mut Job<'_>, channel: &Channel) -> Result<Program> {
     let spec = job.spec;
     if job.own_session {
-        narrate!("no longer of the caller's session", "setsid()");
-        rustix::process::setsid().context("make a session")?;
+        terminal::new_session()?;
     }
     if job.own_keyring {
-        sys::new_session_keyring().context("make a session keyring")?;
+        terminal::new_keyring()?;
     }
     // The modes of what we make are what we say.
     rustix::process::umask(Mode::empty());

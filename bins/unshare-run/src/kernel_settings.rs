@@ -24,6 +24,7 @@ pub fn apply(spec: &Spec, namespaces: &Namespaces) -> Result<()> {
             .with_context(|| format!("set the host name {:?}", spec.hostname))?;
     }
     if !spec.domainname.is_empty() {
+        narrate!("the NIS domain name, likewise", "setdomainname({:?})", spec.domainname);
         rustix::system::setdomainname(spec.domainname.as_bytes())
             .with_context(|| format!("set the domain name {:?}", spec.domainname))?;
     }

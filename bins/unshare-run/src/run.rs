@@ -87,6 +87,8 @@ impl Forward {
 
 /// Sends a signal by pidfd; a process that has ended needs none.
 pub fn send(number: i32, process: &Process) -> Result<()> {
+    let pid = process.pid.as_raw_pid();
+    crate::narrate::narrate!("a signal for the program", "pidfd_send_signal({pid}, {number})");
     match crate::sys::pidfd_send_signal(&process.pidfd, number) {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(error) => {

@@ -9,6 +9,7 @@ use crate::mounts::options::Bind;
 use crate::mounts::target;
 use crate::mounts::{attach, clone_private};
 use crate::narrate::narrate;
+use crate::sys;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{ConsoleSize, Process};
 use rustix::fd::{AsFd, OwnedFd};
@@ -26,6 +27,18 @@ use std::path::Path;
 
 /// devpts's number in statfs(2).
 const DEVPTS_MAGIC: u64 = 0x1cd1;
+
+/// Leaves the caller's session, and with it the caller's terminal.
+pub fn new_session() -> Result<()> {
+    narrate!("no longer of the caller's session", "setsid()");
+    rustix::process::setsid().map(drop).context("make a session")
+}
+
+/// Leaves the caller's keys behind (session-keyring(7)).
+pub fn new_keyring() -> Result<()> {
+    narrate!("the caller's keys stay the caller's", "keyctl(KEYCTL_JOIN_SESSION_KEYRING)");
+    sys::new_session_keyring().context("make a session keyring")
+}
 
 /// Both ends of a new terminal.
 #[derive(Debug)]
@@ -58,13 +71,10 @@ impl Terminal {
 
     /// Binds the slave end over `/dev/console` of `root`.
     pub fn bind_console(&self, root: &Root) -> Result<()> {
-        narrate!(
-            "what programs take for the machine's console",
-            "open_tree(slave, OPEN_TREE_CLONE) move_mount(/dev/console)"
-        );
+        narrate!("what programs take for the machine's console", "open_tree(slave, OPEN_TREE_CLONE)");
         let target = target::file(root, Path::new("/dev/console"))?;
         let made = clone_private(&self.slave, Path::new(""), Bind::One).context("open the terminal")?;
-        attach(&made, &target).context("bind the terminal at /dev/console")
+        attach(&made, &target, Path::new("/dev/console")).context("bind the terminal at /dev/console")
     }
 
     /// Sends the master end away and makes the slave end ours: the standard streams and the controlling terminal.

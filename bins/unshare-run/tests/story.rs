@@ -78,7 +78,7 @@ fn event(call: &str) -> Option<Event> {
         && let Some((pid, told)) = story.strip_prefix('[').and_then(|text| text.split_once("] "))
         && pid.bytes().all(|b| b.is_ascii_digit())
     {
-        let told = told.split(" # ").next().unwrap().trim_end().to_owned();
+        let told = told.split(" # ").next().unwrap().trim_end().replace("\\\"", "\"");
         return Some(Event::Told(told.clone(), calls_in(&told)));
     }
     Some(Event::Made(name.to_owned(), args.to_owned()))
@@ -87,7 +87,7 @@ fn event(call: &str) -> Option<Event> {
 /// The names before a bracket, but not those inside of brackets or quotes.
 fn calls_in(told: &str) -> Vec<String> {
     let (mut calls, mut word, mut depth, mut quoted) = (Vec::new(), String::new(), 0, false);
-    for c in told.replace("\\\"", "\"").chars() {
+    for c in told.chars() {
         match c {
             '"' => quoted = !quoted,
             _ if quoted => {}
@@ -148,6 +148,10 @@ fn compare(events: &[Event]) -> Vec<String> {
                     && left.first().is_some_and(|call| is(call, name))
                 {
                     left.remove(0);
+                    if args.contains(") = -1 ") {
+                        // It was tried, and is what the next line is about.
+                        left.clear();
+                    }
                 }
                 let ends = told.as_ref().is_some_and(|(_, left, all)| left.is_empty() && all.contains(&"execve"));
                 if ends {
@@ -233,7 +237,7 @@ fn a_bundle_and_a_second_process_in_it() {
     let told = tells_the_truth(bundle.path(), &["--verbose", "exec", "x", "true"]);
     assert!(told.contains("setns(") && told.contains("execve(/bin/true"), "{told}");
     let told = tells_the_truth(bundle.path(), &["--verbose", "start", "x"]);
-    assert!(told.contains("open(exec.fifo"), "{told}");
+    assert!(told.contains("exec.fifo, O_RDONLY"), "{told}");
     let told = tells_the_truth(bundle.path(), &["--verbose", "delete", "--force", "x"]);
     assert!(told.contains("pidfd_send_signal("), "{told}");
 }

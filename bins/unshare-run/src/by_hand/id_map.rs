@@ -3,6 +3,7 @@
 //! Nobody else on the machine has these numbers, so who has them inside of a user namespace is nobody outside.
 
 use anyhow::{Context, Result, bail};
+use layout::oci::runtime::IdMapping;
 use std::path::Path;
 
 /// The first range in `file`, `/etc/subuid` or `/etc/subgid`, for a user: where it begins and how long it is.
@@ -22,6 +23,15 @@ pub fn set_aside(file: &Path, uid: u32) -> Result<(u32, u32)> {
                 file.display()
             )
         }
+    }
+}
+
+/// `INSIDE:OUTSIDE:COUNT`, as in unshare(1).
+pub fn parse_range(text: &str) -> Result<IdMapping> {
+    let numbers: Vec<u32> = text.split(':').map_while(|part| part.parse().ok()).collect();
+    match (numbers.as_slice(), text.split(':').count()) {
+        (&[container_id, host_id, size], 3) if size > 0 => Ok(IdMapping { container_id, host_id, size }),
+        _ => bail!("map {text:?}: it must have the form INSIDE:OUTSIDE:COUNT, in numbers, as 0:100000:65536"),
     }
 }
 
@@ -53,6 +63,8 @@ mod tests {
         assert_eq!(range_of(text, "", 1000), None);
         assert_eq!(range_of("me:4294967295:2\nme:5:0\n", "me", 0), None);
         assert_eq!(name_of("root:x:0:0::/root:/bin/sh\nme:x:1000:100::/:\n", 1000).unwrap(), "me");
+        assert_eq!(parse_range("0:7:2").unwrap(), IdMapping { container_id: 0, host_id: 7, size: 2 });
+        assert!(["", "0:1", "0:1:0", "0:x:1", "0:1:2:3"].iter().all(|text| parse_range(text).is_err()));
         let missing = set_aside(Path::new("/no/subuid"), 4_000_000).unwrap_err();
         assert!(missing.to_string().contains("4000000:100000:65536"), "{missing}");
     }

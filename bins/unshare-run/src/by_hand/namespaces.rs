@@ -8,7 +8,11 @@ use std::path::Path;
 
 /// Whether the command has other users than the caller.
 pub fn in_userns(flags: &NamespaceFlags) -> bool {
-    flags.userns.is_some() || flags.map_root_user || flags.map_auto
+    flags.userns.is_some() || is_mapped(flags)
+}
+
+fn is_mapped(flags: &NamespaceFlags) -> bool {
+    flags.map_root_user || flags.map_auto || !flags.map_users.is_empty() || !flags.map_groups.is_empty()
 }
 
 /// Sets the namespaces, the maps of the user namespace, the clocks, and the kernel parameters.
@@ -46,7 +50,7 @@ pub fn set(linux: &mut Linux, flags: &NamespaceFlags, caller: &Caller) -> Result
 }
 
 fn map_users(linux: &mut Linux, flags: &NamespaceFlags, caller: &Caller) -> Result<()> {
-    let maps = flags.map_root_user || flags.map_auto;
+    let maps = is_mapped(flags);
     match &flags.userns {
         Some(Some(_)) if maps => bail!("--userns=FILE: a user namespace that exists has its map already"),
         Some(None) if !maps => {
@@ -57,9 +61,10 @@ fn map_users(linux: &mut Linux, flags: &NamespaceFlags, caller: &Caller) -> Resu
         _ if !maps => return Ok(()),
         _ => {}
     }
-    for (target, file, own) in
-        [(&mut linux.uid_mappings, "/etc/subuid", caller.uid), (&mut linux.gid_mappings, "/etc/subgid", caller.gid)]
-    {
+    for (target, file, own, ranges) in [
+        (&mut linux.uid_mappings, "/etc/subuid", caller.uid, &flags.map_users),
+        (&mut linux.gid_mappings, "/etc/subgid", caller.gid, &flags.map_groups),
+    ] {
         if flags.map_root_user {
             target.push(IdMapping { container_id: 0, host_id: own, size: 1 });
         }
@@ -67,6 +72,9 @@ fn map_users(linux: &mut Linux, flags: &NamespaceFlags, caller: &Caller) -> Resu
             let container_id = u32::from(flags.map_root_user);
             let (host_id, size) = id_map::set_aside(Path::new(file), caller.uid)?;
             target.push(IdMapping { container_id, host_id, size });
+        }
+        for range in ranges {
+            target.push(id_map::parse_range(range)?);
         }
     }
     Ok(())

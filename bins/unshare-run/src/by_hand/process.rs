@@ -51,7 +51,7 @@ pub fn caller_or_root(caller: &Caller, in_userns: bool) -> ProcessUser {
 /// Only users that a user namespace has a number for can be in there.
 fn fit_user(user: &mut ProcessUser, linux: &Linux, hand: &Hand, caller: &Caller) -> Result<()> {
     let knows = |maps: &[IdMapping], id: u32| maps.iter().any(|m| id >= m.container_id && id - m.container_id < m.size);
-    let more = "; --map-auto gives it more than its root";
+    let more = "; --map-auto or --map-users give it more than its root";
     if !knows(&linux.uid_mappings, user.uid) {
         bail!("--user: the user namespace knows no user {}{more}", user.uid);
     }
@@ -59,7 +59,7 @@ fn fit_user(user: &mut ProcessUser, linux: &Linux, hand: &Hand, caller: &Caller)
         bail!("--user: the user namespace knows no group {}{more}", user.gid);
     }
     // With a map that one writes oneself, the kernel lets nobody change his groups (user_namespaces(7)).
-    if !caller.is_root() && !hand.namespaces.map_auto {
+    if !caller.is_root() && hand.namespaces.map_root_user && linux.gid_mappings.len() == 1 {
         user.additional_gids.clear();
     }
     Ok(())

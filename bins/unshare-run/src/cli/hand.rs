@@ -50,7 +50,7 @@ pub struct NamespaceFlags {
     /// Clocks of its own, for the time since boot (see --monotonic, --boottime)
     #[arg(long, require_equals = true, value_name = "FILE")]
     pub time: Option<Option<PathBuf>>,
-    /// Users of its own: who is root in there is somebody else outside. A new one needs --map-root-user or --map-auto
+    /// Users of its own: who is root in there is somebody else outside. A new one needs one of the maps below
     #[arg(long, require_equals = true, value_name = "FILE")]
     pub userns: Option<Option<PathBuf>>,
     /// Root inside is you outside (implies --userns)
@@ -60,6 +60,12 @@ pub struct NamespaceFlags {
     /// --map-root-user from 1 on (implies --userns)
     #[arg(long)]
     pub map_auto: bool,
+    /// So many users, from this number on inside, are those from that number on outside: 0:100000:65536 (implies --userns)
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
+    pub map_users: Vec<String>,
+    /// The same for groups; needed with --map-users
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
+    pub map_groups: Vec<String>,
     /// How far the clock that never stops counting is ahead inside (implies --time)
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub monotonic: Option<i64>,

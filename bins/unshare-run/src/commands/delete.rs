@@ -1,5 +1,6 @@
 //! `delete`: end what is still there of a container, and remove what is on disk of it.
 
+use crate::narrate::narrate;
 use crate::state::{Process, State, StateDir, Status};
 use crate::{cgroup, hooks};
 use anyhow::{Context, Result, bail};
@@ -43,6 +44,7 @@ pub fn remove(dir: &StateDir, state: &State) -> Result<()> {
 
 fn end(process: &Process, state: &State, status: Status) -> Result<()> {
     let pid = process.pid.as_raw_pid();
+    narrate!("its first process, and with it all in its pid namespace", "pidfd_send_signal({pid}, SIGKILL)");
     match pidfd_send_signal(&process.pidfd, Signal::KILL) {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(error) => return Err(error).with_context(|| format!("kill process {pid}")),

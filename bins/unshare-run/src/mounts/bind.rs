@@ -1,7 +1,7 @@
 //! Binds: a part of a tree that exists already, in another place as well (mount(2) `MS_BIND`).
 
 use super::in_root::Root;
-use super::options::{Bind, MountOptions, Propagation};
+use super::options::{Bind, MountOptions, Propagation, flag_names};
 use super::target;
 use crate::narrate::narrate;
 use crate::sys;
@@ -26,13 +26,15 @@ pub fn clone_mount(dir: impl AsFd, path: &Path, which: Bind) -> rustix::io::Resu
 /// in the container would otherwise do so on the host, where the host's mounts are shared.
 pub fn clone_private(dir: impl AsFd, path: &Path, which: Bind) -> rustix::io::Result<OwnedFd> {
     let made = clone_mount(dir, path, which)?;
-    let private = Propagation { kind: libc::MS_PRIVATE, recursive: true }.attr();
-    sys::mount_setattr(&made, private, which == Bind::Tree)?;
+    let private = Propagation { kind: libc::MS_PRIVATE, recursive: true };
+    narrate!("what is mounted on it later, the host does not see", "mount_setattr({})", private.name());
+    sys::mount_setattr(&made, private.attr(), which == Bind::Tree)?;
     Ok(made)
 }
 
-/// Makes a detached mount visible at `target`: move_mount(2).
-pub fn attach(mount: &OwnedFd, target: impl AsFd) -> rustix::io::Result<()> {
+/// Makes a detached mount visible at `target`, which has the path `at` for the container: move_mount(2).
+pub fn attach(mount: &OwnedFd, target: impl AsFd, at: &Path) -> rustix::io::Result<()> {
+    narrate!("and there it is", "move_mount({})", at.display());
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", target, "", flags)
 }
@@ -50,12 +52,7 @@ pub fn make(mount: &Mount, options: &MountOptions, bundle: &Path) -> Result<Owne
     }
     let source: PathBuf = bundle.join(&mount.source);
     let which = options.bind.unwrap_or(Bind::One);
-    narrate!(
-        "what the container sees of the host",
-        "open_tree({}, OPEN_TREE_CLONE) move_mount({})",
-        source.display(),
-        mount.destination.display()
-    );
+    narrate!("what the container sees of the host", "open_tree({}, OPEN_TREE_CLONE)", source.display());
     let made = match clone_mount(CWD, &source, which) {
         // In a user namespace of our own, mounts below are locked onto their parent: all of them or none.
         Err(Errno::INVAL) if which == Bind::One => clone_mount(CWD, &source, Bind::Tree),
@@ -70,6 +67,7 @@ pub fn make(mount: &Mount, options: &MountOptions, bundle: &Path) -> Result<Owne
 pub fn set_flags(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
     for (attr, recursive) in [(options.attr, false), (options.recursive_attr, true)] {
         if !attr.is_empty() {
+            narrate!("its flags", "mount_setattr({})", flag_names(attr.set));
             sys::mount_setattr(mount, attr, recursive).context("set its flags")?;
         }
     }
@@ -83,6 +81,6 @@ pub fn put(root: &Root, mount: &Mount, made: OwnedFd) -> Result<OwnedFd> {
     let stat = rustix::fs::fstat(&made).context("stat the source")?;
     let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
     let target = if is_dir { target::dir(root, path)? } else { target::file(root, path)? };
-    attach(&made, &target)?;
+    attach(&made, &target, path)?;
     Ok(made)
 }

@@ -6,7 +6,7 @@
 //! folders are bound.
 
 use super::in_root::Root;
-use super::options::{Bind, MountOptions};
+use super::options::{Bind, MountOptions, flag_names};
 use super::{Surroundings, attach, clone_private, new_filesystem, target};
 use crate::narrate::narrate;
 use crate::sys::{self, MountAttr};
@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use layout::oci::runtime::NamespaceKind;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// One mounted v1 hierarchy of the host.
@@ -23,6 +24,13 @@ struct Hierarchy {
     mount_point: PathBuf,
     /// Its controllers as mount options: `cpu,cpuacct`, `name=systemd`.
     controllers: Vec<String>,
+}
+
+impl Hierarchy {
+    /// The name of its folder.
+    fn name(&self) -> Result<&OsStr> {
+        self.mount_point.file_name().context("a cgroup hierarchy is mounted at /")
+    }
 }
 
 /// Mounts whatever form of cgroups the host has at `destination`.
@@ -36,13 +44,14 @@ pub fn mount(root: &Root, destination: &Path, options: &MountOptions, around: &S
     let tmpfs = MountOptions { data: vec!["mode=755".to_owned()], ..options.clone() };
     let writable = MountOptions { attr: MountAttr { set: 0, ..options.attr }, ..tmpfs };
     let top = new_filesystem("tmpfs", "tmpfs", &writable)?;
-    attach(&top, &target::dir(root, destination)?)?;
+    attach(&top, &target::dir(root, destination)?, destination)?;
     for hierarchy in &hierarchies {
         let target = folder(&top, hierarchy)?;
         let made = one_hierarchy(hierarchy, &own, options, around.namespaces.has(NamespaceKind::Cgroup))
             .with_context(|| format!("mount cgroup {}", hierarchy.controllers.join(",")))?;
-        attach(&made, &target)?;
+        attach(&made, &target, &destination.join(hierarchy.name()?))?;
     }
+    narrate!("all is in it now", "mount_setattr({}, {})", destination.display(), flag_names(options.attr.set));
     sys::mount_setattr(&top, options.attr, false).context("set the flags of the cgroup tmpfs")?;
     Ok(top)
 }
@@ -54,19 +63,21 @@ pub fn unified(root: &Root, destination: &Path, options: &MountOptions) -> Resul
         // In a user namespace without a cgroup namespace of its own the host's tree cannot be mounted anew.
         narrate!("the host's tree instead", "open_tree(/sys/fs/cgroup, OPEN_TREE_CLONE)");
         let made = clone_private(CWD, Path::new("/sys/fs/cgroup"), Bind::Tree).map_err(|_| error)?;
+        narrate!("its flags", "mount_setattr({})", flag_names(options.attr.set));
         sys::mount_setattr(&made, options.attr, false).context("set its flags")?;
         anyhow::Ok(made)
     })?;
-    attach(&made, &target)?;
+    attach(&made, &target, destination)?;
     Ok(made)
 }
 
 /// The hierarchy's folder in the tmpfs, named as on the host, with a link for each of its controllers.
 fn folder(top: &OwnedFd, hierarchy: &Hierarchy) -> Result<OwnedFd> {
-    let name = hierarchy.mount_point.file_name().context("a cgroup hierarchy is mounted at /")?;
+    let name = hierarchy.name()?;
     rustix::fs::mkdirat(top, name, Mode::from_raw_mode(0o755)).with_context(|| format!("make {}", name.display()))?;
     for controller in &hierarchy.controllers {
         if *controller != *name.to_string_lossy() && !controller.contains('=') {
+            narrate!("its other name", "symlink({}, {controller})", name.display());
             rustix::fs::symlinkat(name, top, controller.as_str()).with_context(|| format!("link {controller}"))?;
         }
     }
@@ -81,7 +92,9 @@ fn one_hierarchy(hierarchy: &Hierarchy, own: &str, options: &MountOptions, names
     }
     let path = own_path(own, &hierarchy.controllers).unwrap_or_default();
     let source = hierarchy.mount_point.join(path.trim_start_matches('/'));
+    narrate!("our group, as the host has it", "open_tree({}, OPEN_TREE_CLONE)", source.display());
     let made = clone_private(CWD, &source, Bind::One).with_context(|| format!("open {}", source.display()))?;
+    narrate!("its flags", "mount_setattr({})", flag_names(options.attr.set));
     sys::mount_setattr(&made, options.attr, false).context("set its flags")?;
     Ok(made)
 }

@@ -56,6 +56,7 @@ pub fn make(root: &Root, devices: &[Device], in_user_namespace: bool) -> Result<
         }
     }
     let dev = root.make_dir(Path::new("/dev"))?;
+    narrate!("names that programs expect", "symlink(/dev/{{fd,stdin,stdout,stderr,core,ptmx}})");
     for (target, name) in LINKS {
         if name == "core" && !Path::new(target).exists() {
             // Not every kernel has one.
@@ -121,15 +122,11 @@ fn expect_device(parent: &OwnedFd, name: &Path, kind: FileType, number: u64) -> 
 
 fn bind(root: &Root, device: &Device) -> Result<()> {
     let target = target::file(root, &device.path)?;
-    narrate!(
-        "no device can be made here: the host's",
-        "open_tree({0}, OPEN_TREE_CLONE) move_mount({0})",
-        device.path.display()
-    );
+    narrate!("no device can be made here: the host's", "open_tree({}, OPEN_TREE_CLONE)", device.path.display());
     let made = clone_private(CWD, &device.path, Bind::One).context("open the host's")?;
     let found = rustix::fs::fstat(&made).context("stat the host's")?;
     if FileType::from_raw_mode(found.st_mode) != file_type(device)? || found.st_rdev != number(device) {
         bail!("the host has something else there");
     }
-    attach(&made, &target).context("bind the host's")
+    attach(&made, &target, &device.path).context("bind the host's")
 }

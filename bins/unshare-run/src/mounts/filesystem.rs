@@ -2,7 +2,7 @@
 
 use super::bind::{attach, clone_private, set_flags};
 use super::in_root::Root;
-use super::options::{Bind, MountOptions};
+use super::options::{Bind, MountOptions, flag_names};
 use super::{Surroundings, target};
 use crate::narrate::narrate;
 use anyhow::{Context, Result, anyhow, bail};
@@ -39,7 +39,7 @@ pub fn mount(root: &Root, mount: &Mount, options: &MountOptions, around: &Surrou
             _ => Err(error),
         }
     })?;
-    attach(&made, &target)?;
+    attach(&made, &target, path)?;
     Ok(made)
 }
 
@@ -66,9 +66,9 @@ fn instead(place: &Path, options: &MountOptions) -> Result<OwnedFd> {
 pub fn new_filesystem(kind: &str, source: &str, options: &MountOptions) -> Result<OwnedFd> {
     narrate!(
         "a filesystem, not yet visible anywhere",
-        "fsopen({kind}) fsconfig({}) fsmount({:#x})",
+        "fsopen({kind}) fsconfig({}) fsmount({})",
         options.data.join(","),
-        options.attr.set
+        flag_names(options.attr.set | options.recursive_attr.set)
     );
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).with_context(|| match kind {
         "" => "it has no type, and is no bind".to_owned(),
@@ -131,7 +131,7 @@ fn in_one_call(root: &Root, mount: &Mount, options: &MountOptions, target: &Owne
 /// What is not named stays as it is.
 pub fn remount(root: &Root, mount: &Mount, options: &MountOptions) -> Result<OwnedFd> {
     let place = open_mount(root, &mount.destination)?;
-    narrate!("change a mount", "mount_setattr({}, {:#x})", mount.destination.display(), options.attr.set);
+    narrate!("what is mounted already, changed", "remount {}", mount.destination.display());
     if options.bind.is_none() {
         reconfigure(&place, &mount.kind, options)?;
     } else if let Some(option) = options.data.first() {
@@ -146,6 +146,7 @@ fn reconfigure(place: &OwnedFd, kind: &str, options: &MountOptions) -> Result<()
         return Ok(());
     }
     let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+    narrate!("the filesystem's options", "fspick() fsconfig({})", options.data.join(","));
     let context = fspick(place, "", flags).context("fspick")?;
     configure(&context, kind, options)?;
     fsconfig_reconfigure(&context).with_context(|| format!("reconfigure{}", kernel_says(&context)))

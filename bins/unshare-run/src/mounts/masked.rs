@@ -33,19 +33,21 @@ pub fn mask(root: &Root, paths: &[String]) -> Result<()> {
         let Some(target) = find(root, path).with_context(what)? else { continue };
         let stat = rustix::fs::fstat(&target).with_context(what)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            narrate!("nothing to read", "open_tree(/dev/null, OPEN_TREE_CLONE) move_mount({path})");
+            narrate!("nothing to read", "open_tree(/dev/null, OPEN_TREE_CLONE)");
             let cover = clone_mount(&null, Path::new(""), Bind::One).context("open /dev/null").with_context(what)?;
-            attach(&cover, &target).with_context(what)?;
+            attach(&cover, &target, Path::new(path)).with_context(what)?;
             continue;
         }
         // One empty folder does for all: to show a filesystem once more is cheaper than to make another.
-        narrate!("nothing to see", "fsopen(tmpfs), or open_tree of the last one; move_mount({path})");
         let cover = match &empty {
-            Some(empty) => clone_mount(empty, Path::new(""), Bind::One).context("copy the empty folder"),
+            Some(empty) => {
+                narrate!("nothing to see: the same empty folder", "open_tree(tmpfs, OPEN_TREE_CLONE)");
+                clone_mount(empty, Path::new(""), Bind::One).context("copy the empty folder")
+            }
             None => new_filesystem("tmpfs", "tmpfs", &MountOptions { attr: READ_ONLY, ..MountOptions::default() }),
         };
         let cover = empty.insert(cover.with_context(what)?);
-        attach(cover, &target).with_context(what)?;
+        attach(cover, &target, Path::new(path)).with_context(what)?;
     }
     Ok(())
 }
@@ -55,22 +57,23 @@ pub fn make_read_only(root: &Root, paths: &[String]) -> Result<()> {
     for path in paths {
         let what = || format!("make {path} read-only");
         let Some(target) = find(root, path).with_context(what)? else { continue };
-        narrate!("to be read only", "open_tree({path}, OPEN_TREE_CLONE) mount_setattr(RDONLY) move_mount({path})");
+        narrate!("to be read only", "open_tree({path}, OPEN_TREE_CLONE) mount_setattr(RDONLY)");
         let tree = clone_mount(&target, Path::new(""), Bind::Tree).with_context(what)?;
         sys::mount_setattr(&tree, READ_ONLY, true).with_context(what)?;
-        attach(&tree, &target).with_context(what)?;
+        attach(&tree, &target, Path::new(path)).with_context(what)?;
     }
     Ok(())
 }
 
 /// Makes the root itself read-only, but not what is mounted in it.
 pub fn make_root_read_only(root: &Root) -> Result<()> {
-    narrate!("the root cannot be written to", "mount_setattr(/, MOUNT_ATTR_RDONLY)");
+    narrate!("the root cannot be written to", "mount_setattr(/, RDONLY)");
     sys::mount_setattr(root, READ_ONLY, false).context("make the root read-only")
 }
 
 /// As [`make_root_read_only`] for `/dev`, once all is in it.
 pub fn make_mount_read_only(mount: &OwnedFd) -> Result<()> {
+    narrate!("all is in it now", "mount_setattr(/dev, RDONLY)");
     sys::mount_setattr(mount, READ_ONLY, false).context("make /dev read-only")
 }
 
@@ -82,6 +85,7 @@ fn host_null() -> Result<OwnedFd> {
     if !is_device || stat.st_rdev != rustix::fs::makedev(1, 3) {
         bail!("use the host's /dev/null: it is not the null device");
     }
+    narrate!("what shall cover files", "open_tree(/dev/null, OPEN_TREE_CLONE)");
     clone_private(&null, Path::new(""), Bind::One).context("open /dev/null")
 }
 

@@ -19,6 +19,7 @@ pub mod target;
 mod tmpfs;
 
 use crate::namespaces::Namespaces;
+use crate::narrate::narrate;
 use crate::sys;
 use anyhow::{Context, Result};
 pub use bind::{attach, clone_mount, clone_private, open_host};
@@ -57,6 +58,7 @@ impl Unfinished {
     /// The propagation that a mount has by its own options, which that of the root has changed.
     pub fn propagate(&self) -> Result<()> {
         self.propagation.iter().try_for_each(|propagation| {
+            narrate!("who else sees what is mounted there later", "mount_setattr({})", propagation.name());
             sys::mount_setattr(&self.mount, propagation.attr(), propagation.recursive).context("set its propagation")
         })
     }

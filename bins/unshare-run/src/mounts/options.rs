@@ -62,6 +62,16 @@ impl Propagation {
         Some(Propagation { kind: kind.into(), recursive })
     }
 
+    /// Its name, for the story.
+    pub fn name(self) -> &'static str {
+        match self.kind as i64 {
+            kind if kind == libc::MS_SHARED as i64 => "MS_SHARED",
+            kind if kind == libc::MS_SLAVE as i64 => "MS_SLAVE",
+            kind if kind == libc::MS_PRIVATE as i64 => "MS_PRIVATE",
+            _ => "MS_UNBINDABLE",
+        }
+    }
+
     /// As mount_setattr wants it.
     pub fn attr(self) -> MountAttr {
         MountAttr { propagation: self.kind, ..MountAttr::default() }
@@ -157,6 +167,12 @@ impl MountOptions {
             self.data.push(option.to_owned());
         }
     }
+}
+
+/// The names of mount flags, without the `MOUNT_ATTR_` that all begin with, for the story.
+pub fn flag_names(attr: u64) -> String {
+    let flags = Attr::from_bits_retain(attr as u32);
+    flags.iter_names().map(|(name, _)| name.trim_start_matches("MOUNT_ATTR_")).collect::<Vec<_>>().join("|")
 }
 
 #[cfg(test)]

@@ -66,18 +66,14 @@ fn unescape(text: &str) -> PathBuf {
 
 /// Makes the folder a mount (pivot_root wants one) that covers itself, and gives it to work in.
 pub fn open_rootfs(rootfs: &Path) -> Result<Root> {
-    narrate!(
-        "the new root must be a mount",
-        "open_tree({0}, OPEN_TREE_CLONE|AT_RECURSIVE) move_mount({0})",
-        rootfs.display()
-    );
+    narrate!("the new root must be a mount", "open_tree({}, OPEN_TREE_CLONE|AT_RECURSIVE)", rootfs.display());
     let what = || format!("open the root folder {}", rootfs.display());
     let place = open_host(rootfs).with_context(what)?;
     let tree = clone_mount(&place, Path::new(""), Bind::Tree).with_context(what)?;
     if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&tree).with_context(what)?.st_mode).is_dir() {
         bail!("open the root folder {}: not a folder", rootfs.display());
     }
-    attach(&tree, &place).with_context(|| format!("mount {} on itself", rootfs.display()))?;
+    attach(&tree, &place, rootfs).with_context(|| format!("mount {} on itself", rootfs.display()))?;
     Ok(Root::new(tree))
 }
 
@@ -102,11 +98,13 @@ pub fn pivot_root(root: &Root, propagation: &str) -> Result<()> {
     rustix::process::fchdir(&old).context("enter the old root")?;
     // Unmounting must not reach the host's tree, of which ours is a copy.
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    narrate!("what we unmount is ours alone", "mount(., rslave)");
     rustix::mount::mount_change(".", slave).context("separate the old root")?;
     narrate!("and the host's tree is gone", "umount2(., MNT_DETACH)");
     rustix::mount::unmount(".", UnmountFlags::DETACH).context("unmount the old root")?;
     rustix::process::chdir("/").context("enter /")?;
     if let Some(wanted) = Propagation::parse(propagation) {
+        narrate!("who else sees what is mounted here later", "mount_setattr(/, {propagation})");
         sys::mount_setattr(root, wanted.attr(), wanted.recursive).context("set the propagation of /")?;
     }
     Ok(())

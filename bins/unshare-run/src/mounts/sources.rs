@@ -63,8 +63,11 @@ fn separate(made: &OwnedFd, spec: &Spec) -> Result<()> {
     let wanted = spec.linux.as_ref().map(|linux| linux.rootfs_propagation.as_str()).unwrap_or_default();
     match Propagation::parse(wanted).map_or(libc::MS_SLAVE, |propagation| propagation.kind as _) {
         libc::MS_SHARED => Ok(()),
-        kind => sys::mount_setattr(made, Propagation { kind: kind as _, recursive: true }.attr(), true)
-            .context("separate it from the host's"),
+        kind => {
+            let wanted = Propagation { kind: kind as _, recursive: true };
+            narrate!("the container's mounts are not the host's business", "mount_setattr({})", wanted.name());
+            sys::mount_setattr(made, wanted.attr(), true).context("separate it from the host's")
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::bind::attach;
 use super::copy_up;
 use super::filesystem::new_filesystem;
 use super::in_root::Root;
-use super::options::MountOptions;
+use super::options::{MountOptions, flag_names};
 use super::target;
 use crate::narrate::narrate;
 use crate::sys;
@@ -28,14 +28,15 @@ pub fn mount(root: &Root, mount: &Mount, options: &MountOptions) -> Result<Owned
     let source = if mount.source.is_empty() { "tmpfs" } else { &mount.source };
     if !options.copy_up {
         let made = new_filesystem("tmpfs", source, &options)?;
-        attach(&made, &target)?;
+        attach(&made, &target, &mount.destination)?;
         return Ok(made);
     }
     let flags = std::mem::take(&mut options.attr);
     let made = new_filesystem("tmpfs", source, &options)?;
-    narrate!("it starts with what it covers", "copy({}, tmpfs)", mount.destination.display());
+    narrate!("it starts with what it covers", "copy {} into it", mount.destination.display());
     copy_up::copy(&target, &made).context("copy what it covers")?;
+    narrate!("its flags", "mount_setattr({})", flag_names(flags.set));
     sys::mount_setattr(&made, flags, false).context("set its flags")?;
-    attach(&made, &target)?;
+    attach(&made, &target, &mount.destination)?;
     Ok(made)
 }

@@ -151,12 +151,15 @@ impl Sets {
     /// Takes on the other four sets: the last thing that needs privilege. A capability that cannot become ambient, as
     /// it is not inheritable, is left out with a warning: runc's own default configuration has such.
     pub fn apply(&self, warn: &mut dyn FnMut(String)) -> Result<()> {
-        let Sets { effective, permitted, inheritable, .. } = *self;
-        narrate!("what it may do now", "capset({effective:#x}, {permitted:#x}, {inheritable:#x})");
+        let Sets { permitted, inheritable, .. } = *self;
+        narrate!("what it may do now", "{self}");
         let bits = CapabilitySet::from_bits_retain;
         rustix::thread::set_capabilities(None, self.three()).context("set the capabilities")?;
         rustix::thread::clear_ambient_capability_set().context("clear the ambient capabilities")?;
         let possible = self.ambient & permitted & inheritable;
+        if possible != 0 {
+            narrate!("what it hands on, even if it is not root", "prctl(PR_CAP_AMBIENT, RAISE, {possible:#x})");
+        }
         for number in (0..64).filter(|number| possible & (1 << number) != 0) {
             rustix::thread::configure_capability_in_ambient_set(bits(1 << number), true)
                 .with_context(|| format!("make {} ambient", names(1 << number).concat()))?;
@@ -166,6 +169,12 @@ impl Sets {
             warn(format!("make {list} ambient: only what is permitted and inheritable can be"));
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Display for Sets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "capset({:#x}, {:#x}, {:#x})", self.effective, self.permitted, self.inheritable)
     }
 }
 

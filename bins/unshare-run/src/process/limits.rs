@@ -1,5 +1,6 @@
 //! Resource limits (getrlimit(2)).
 
+use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::Rlimit;
 use rustix::io::Errno;
@@ -42,6 +43,11 @@ fn named(limit: &Rlimit) -> Result<Resource> {
 fn set_one(pid: Option<Pid>, resource: Resource, soft: u64, hard: u64) -> rustix::io::Result<()> {
     // The kernel's RLIM_INFINITY is all ones, as in the configuration.
     let finite = |value: u64| (value != u64::MAX).then_some(value);
+    narrate!(
+        "how much one process may have",
+        "prlimit({}, {resource:?}, {soft}:{hard})",
+        pid.map_or(0, Pid::as_raw_pid)
+    );
     prlimit(pid, resource, process::Rlimit { current: finite(soft), maximum: finite(hard) }).map(drop)
 }
 

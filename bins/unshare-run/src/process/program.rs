@@ -56,6 +56,7 @@ impl Program {
     /// Tells the parent that all is done. If somebody else decides about its system calls the filter is loaded now.
     pub fn get_ready(&mut self, channel: &Channel) -> Result<()> {
         if self.filter.as_ref().is_some_and(Filter::notifies) {
+            narrate!("what it may ask the kernel for", "{}", self.confinement());
             self.load_filter()?;
         }
         channel.report(&Report::Ready(self.listener.as_ref().map(AsRawFd::as_raw_fd)))
@@ -63,8 +64,22 @@ impl Program {
 
     /// Takes on what the program is under: the filter, and capabilities that were needed for that no more. Once.
     pub fn confine(&mut self) -> Result<()> {
+        if self.filter.is_some() {
+            narrate!("what it may ask the kernel for", "{}", self.confinement());
+        }
+        self.take_on_confinement()
+    }
+
+    fn take_on_confinement(&mut self) -> Result<()> {
         self.load_filter()?;
         self.sets.take().map_or(Ok(()), |sets| sets.drop_the_rest())
+    }
+
+    /// The calls of that, as the story has them.
+    fn confinement(&self) -> String {
+        let filter = self.filter.as_ref().map(|filter| format!("{filter} "));
+        let sets = self.sets.map(|sets| format!("{sets} "));
+        filter.unwrap_or_default() + &sets.unwrap_or_default()
     }
 
     fn load_filter(&mut self) -> Result<()> {
@@ -83,8 +98,10 @@ impl Program {
             Ok(path) => path,
             Err(error) => return error.into(),
         };
-        narrate!("from here on it is the program", "execve({}, {:?})", self.path.display(), self.args);
-        if let Err(error) = self.confine() {
+        // Told at once, as the filter may not let us write.
+        let confinement = self.confinement();
+        narrate!("from here on it is the program", "{confinement}execve({}, {:?})", self.path.display(), self.args);
+        if let Err(error) = self.take_on_confinement() {
             return error;
         }
         match nix::unistd::execve(&path, &self.args, &self.env) {

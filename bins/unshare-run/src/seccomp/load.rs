@@ -1,7 +1,6 @@
 //! Handing the filter to the kernel: seccomp(2). From then on nobody takes it off again, and all children have it.
 
 use super::Filter;
-use crate::narrate::narrate;
 use crate::sys;
 use anyhow::{Context, Result, bail};
 use rustix::fd::OwnedFd;
@@ -37,15 +36,15 @@ impl Filter {
     ///
     /// Gives the descriptor by which somebody else decides, if one does (seccomp_unotify(2)).
     pub fn load(&self) -> Result<Option<OwnedFd>> {
-        narrate!(
-            "what it may ask the kernel for",
-            "seccomp(SECCOMP_SET_MODE_FILTER, {:#x}, {} instructions)",
-            self.flags,
-            self.program.len()
-        );
         let loaded = sys::seccomp_set_mode_filter(self.flags, &self.program);
         let loaded = loaded.map_err(|errno| anyhow::Error::new(errno).context(hint(errno)));
         loaded.context("load the system call filter")
+    }
+}
+
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "seccomp(SECCOMP_SET_MODE_FILTER, {:#x}, {} instructions)", self.flags, self.program.len())
     }
 }
 
