@@ -95,6 +95,8 @@ impl Drop for Podman {
         let left = self.run(["ps", "-aq", "--no-trunc"]);
         assert!(left.text().is_empty(), "the tests leave containers: {left}");
         self.cell.assert_no_containers(&[], &["conmon"]);
+        // By making this group podman asks whether swap is counted (version 2), and leaves it.
+        let _ = std::fs::remove_dir("/sys/fs/cgroup/podman_probe");
     }
 }
 
@@ -322,4 +324,36 @@ fn files_are_copied_and_health_is_checked() {
     podman.run(["healthcheck", "run", "copied"]).ok();
     podman.run(["diff", "copied"]).ok().shows("A /there");
     podman.remove(&id);
+}
+
+#[test]
+fn a_plain_user_has_containers_too() {
+    let cell = Cell::new("rootless");
+    // Where everybody may read: the tools' own folder may be somewhere that nobody else may enter.
+    let (bin, home) = (cell.path().join("bin"), cell.path().join("home"));
+    let tools = format!("{0}/unshare-run {0}/cgset", bin_dir().display());
+    let storage = "[storage]\ndriver = \"vfs\"\n[storage.options.vfs]\nignore_chown_errors = \"true\"\n";
+    cell.sh(&format!(
+        "set -e; chmod 755 .; mkdir bin home; cp {tools} {} bin; chown nobody home; mkdir -p /run/user/nobody; chown nobody /run/user/nobody
+         printf '{storage}' > home/storage.conf",
+        image::base_tar(false).display()
+    ))
+    .ok();
+    let podman = |args: &[&str]| {
+        let mut command = cell.command("setpriv");
+        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "env", "-i", "-C"]).arg(&home);
+        command.arg(format!("PATH={}", std::env::var("PATH").unwrap())).arg(format!("HOME={}", home.display()));
+        command.arg(format!("CONTAINERS_STORAGE_CONF={}/storage.conf", home.display()));
+        command.args(["XDG_RUNTIME_DIR=/run/user/nobody", "podman", "--cgroup-manager", "cgroupfs"]);
+        command.args(["--events-backend", "none", "--runtime"]).arg(bin.join("unshare-run")).args(args);
+        output::run(&mut command, b"")
+    };
+    podman(&["import", "-q", bin.join("base.tar").to_str().unwrap(), "base"]).ok();
+    let options = ["--network", "none", "--ulimit", "host", "base"];
+    let nobody = cell.sh("id -u nobody").ok().text().to_owned();
+    let script = ["sh", "-c", "id -u; tr -s ' ' < /proc/self/uid_map; exit 3"];
+    podman(&[&["run", "--rm"], &options[..], &script].concat()).exits(3).prints(&format!("0\n 0 {nobody} 1"));
+    podman(&[&["run", "-d", "--name", "box", "--stop-timeout", "0"], &options[..], &["sleep", "600"]].concat()).ok();
+    podman(&["exec", "box", "sh", "-c", "exit 4"]).exits(4);
+    podman(&["rm", "-f", "box"]).ok();
 }

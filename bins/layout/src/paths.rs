@@ -52,12 +52,11 @@ impl Layout {
 
     fn default_run() -> Result<PathBuf> {
         let uid = rustix::process::geteuid();
-        if uid.is_root() {
-            return Ok("/run/ctr".into());
-        }
-        Ok(match std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()) {
-            Some(dir) => Path::new(&dir).join("ctr"),
-            None => PathBuf::from(format!("/tmp/ctr-run-{}", uid.as_raw())),
+        let users = std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty());
+        Ok(match users {
+            Some(dir) if !uid.is_root() || is_root_for_a_user() => Path::new(&dir).join("ctr"),
+            _ if uid.is_root() => "/run/ctr".into(),
+            _ => PathBuf::from(format!("/tmp/ctr-run-{}", uid.as_raw())),
         })
     }
 
@@ -295,6 +294,13 @@ impl ContainerDir {
     pub fn log(&self, id: &ContainerId) -> PathBuf {
         self.0.join(format!("{id}-json.log"))
     }
+}
+
+/// Whether we are root only of a user namespace, in which a plain user works: so does podman without root. `/run` is not his.
+fn is_root_for_a_user() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let is_everybody = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    !is_everybody && std::env::var_os("USER").is_none_or(|user| user != "root")
 }
 
 /// Makes a folder of the layout, and its parents, for its owner alone to write.

@@ -36,6 +36,12 @@ pub fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T> {
         .with_context(|| format!("read {}", file.display()))
 }
 
+/// Reads standard input, whatever that is: a machine need not have a `/dev/stdin`.
+pub fn read_stdin<T: DeserializeOwned>() -> Result<T> {
+    let stdin = rustix::stdio::stdin().try_clone_to_owned().context("open standard input")?;
+    parse(&File::from(stdin)).context("read standard input")
+}
+
 /// Reads a file of a folder that may be anybody's: a pipe that nobody writes to would keep us for ever.
 fn read_config(file: &Path) -> Result<Spec> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

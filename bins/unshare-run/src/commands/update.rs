@@ -1,6 +1,7 @@
 //! `update`: other limits for a container that is there. The flags become `linux.resources`, which `cgset` sets.
 
 use super::pause::{find, group};
+use crate::bundle;
 use crate::cgroup;
 use crate::cli::Update;
 use crate::narrate::warn;
@@ -29,8 +30,7 @@ pub fn update(root: &Path, options: &Update) -> Result<()> {
 
 /// Reads `linux.resources` from a file, or from standard input.
 fn read(file: &Path) -> Result<Resources> {
-    let place = if file == Path::new("-") { Path::new("/dev/stdin") } else { file };
-    crate::bundle::read_json(place)
+    if file == Path::new("-") { bundle::read_stdin() } else { bundle::read_json(file) }
 }
 
 /// What the flags say.
