@@ -10,6 +10,7 @@ use crate::namespaces::{self, Namespaces};
 use crate::narrate::warn;
 use crate::process::{labels, limits};
 use crate::protocol::{Channel, Order, Report};
+use crate::rdt::{self, Groups};
 use crate::state::{Process, Stat, State, StateDir, Status, write_whole};
 use crate::sys::Cloned;
 use crate::{clone, exec_fifo, hooks, kernel_settings, mounts, seccomp, terminal};
@@ -99,6 +100,9 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     dir.write_state(&undo.state)?;
     dir.write_config(request.spec)?;
     let entrance = make_group(request.spec, &mut undo)?;
+    if let Some(linux) = linux {
+        rdt::make(linux, request.id, &mut undo.state.rdt).context("config.json")?;
+    }
     let fifo = if request.wait_for_start { Some(exec_fifo::make(&dir.exec_fifo())?) } else { None };
     let sources = mounts::sources::prepare(request.spec, &namespaces, request.bundle)?;
     let job = Job {
@@ -123,6 +127,7 @@ pub fn create(request: &Request<'_>) -> Result<Created> {
     state.pid = child.pid.as_raw_pid();
     state.start_time = Stat::read(Path::new("/proc"), child.pid)?.start_time;
 
+    state.rdt.enter(child.pid)?;
     if let Some(score) = process.oom_score_adj {
         kernel_settings::set_oom_score_adj(child.pid, score)?;
     }
@@ -181,6 +186,7 @@ fn initial_state(request: &Request<'_>, rootfs: Option<&Path>, cgroup: Option<St
         cgroup,
         cgroup_folders: Folders::default(),
         outlived: !own.is_new(NamespaceKind::Pid),
+        rdt: Groups::default(),
         annotations: request.spec.annotations.clone(),
         poststart: hooks.map(|hooks| hooks.poststart.clone()).unwrap_or_default(),
         poststop: hooks.map(|hooks| hooks.poststop.clone()).unwrap_or_default(),

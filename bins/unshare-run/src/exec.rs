@@ -102,6 +102,7 @@ fn starting_on<T>(process: &ProcessConfig, make: impl FnOnce() -> Result<T>) -> 
 
 /// Lets the new process go on until its program runs.
 fn admit(channel: &Channel, child: &Process, request: &Request<'_>) -> Result<()> {
+    request.state.rdt.enter(child.pid)?;
     if let Some(score) = request.process.oom_score_adj {
         kernel_settings::set_oom_score_adj(child.pid, score)?;
     }

@@ -29,6 +29,7 @@ mod narrate;
 mod process;
 mod protocol;
 mod proxy;
+mod rdt;
 mod reaper;
 mod run;
 mod seccomp;

@@ -6,6 +6,7 @@
 use crate::cgroup::Folders;
 use crate::exec_fifo;
 use crate::hooks::{self, HookState, Place};
+use crate::rdt::Groups;
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Hook, Spec};
 use rustix::fd::OwnedFd;
@@ -45,6 +46,9 @@ pub struct State {
     /// Whether its first process's end leaves its other processes alive: it has no new pid namespace.
     #[serde(default)]
     pub outlived: bool,
+    /// Its groups in resctrl.
+    #[serde(default, skip_serializing_if = "Groups::is_empty")]
+    pub rdt: Groups,
     /// Notes of the configuration.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
@@ -374,6 +378,7 @@ mod tests {
             cgroup: None,
             cgroup_folders: Folders::default(),
             outlived: false,
+            rdt: Groups::default(),
             annotations: BTreeMap::new(),
             poststart: Vec::new(),
             poststop: Vec::new(),

@@ -5,7 +5,7 @@
 use crate::kernel_settings::check_sysctl;
 use crate::namespaces::Namespaces;
 use crate::process::limits::resource;
-use crate::process::{machine, scheduling};
+use crate::process::{machine, scheduling, user};
 use anyhow::{Context, Result, bail};
 use layout::oci::runtime::{Hooks, Linux, NamespaceKind, Process, Spec};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub fn validate(spec: &Spec) -> Result<()> {
         check_sysctl(key, &namespaces)?;
     }
     machine::check(linux)?;
-    refuse_unsupported(linux)
+    user::check(&process.user, linux)
 }
 
 /// The specification's version, as semver.org has it: within the major version 1 whatever is added may be left out.
@@ -59,15 +59,6 @@ fn check_name(name: &str, namespaces: &Namespaces) -> Result<()> {
         bail!("{name:?}: it may have 64 bytes, and none of them 0");
     }
     Ok(())
-}
-
-/// Keys that are known and not done yet.
-fn refuse_unsupported(linux: &Linux) -> Result<()> {
-    let keys = [("linux.intelRdt", linux.intel_rdt.is_some())];
-    match keys.iter().find(|(_, given)| *given) {
-        Some((key, _)) => bail!("{key} is not supported"),
-        None => Ok(()),
-    }
 }
 
 fn validate_hooks(hooks: &Hooks) -> Result<()> {
@@ -167,7 +158,12 @@ mod tests {
             ("hooks.poststop", |spec| spec["hooks"] = json!({"poststop": [{"path": "bin/x"}]})),
             ("scheduler.policy", |spec| spec["process"]["scheduler"] = json!({"policy": "SCHED_BEST"})),
             ("personality", |spec| spec["linux"]["personality"] = json!({"domain": "BSD"})),
-            ("intelRdt", |spec| spec["linux"]["intelRdt"] = json!({"closID": "x"})),
+            ("process.user.uid 7", |spec| {
+                spec["linux"]["namespaces"][0] = json!({"type": "user"});
+                spec["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 1, "size": 7}]);
+                spec["linux"]["gidMappings"] = spec["linux"]["uidMappings"].clone();
+                spec["process"]["user"] = json!({"uid": 7, "gid": 0});
+            }),
             ("cwd", |spec| spec["process"]["cwd"] = json!("relative")),
             ("args", |spec| spec["process"]["args"] = json!([])),
             ("env", |spec| spec["process"]["env"] = json!(["NOTHING"])),

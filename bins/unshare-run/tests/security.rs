@@ -120,7 +120,13 @@ fn what_is_not_supported_is_refused_before_anything_is_made() {
     let mut bundle = Bundle::new("true");
     bundle.config["linux"]["intelRdt"] = json!({"closID": "x"});
     let said = bundle.run("x");
-    assert_eq!((said.code, said.err.as_str()), (1, "unshare-run: config.json: linux.intelRdt is not supported"));
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (
+            1,
+            "unshare-run: config.json: linux.intelRdt: resctrl is not mounted (mount -t resctrl resctrl /sys/fs/resctrl), or this machine has none"
+        )
+    );
     assert_eq!(bundle.call(&["list", "-q"]).out, "");
 }
 

@@ -38,6 +38,7 @@ pub fn remove(dir: &StateDir, state: &State) -> Result<()> {
         // Nobody but its maker knows who is in a group that was cut short.
         cgroup::delete(path, state.outlived || state.pid == 0)?;
     }
+    state.rdt.remove()?;
     hooks::run_poststop(&state.poststop, &state.for_hooks(Status::Stopped), state.hooks_place());
     dir.remove()
 }

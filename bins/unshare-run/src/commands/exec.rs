@@ -4,13 +4,13 @@ use super::create::prepare;
 use crate::cli;
 use crate::create::Console;
 use crate::exec::{self, Request};
-use crate::process::capabilities;
+use crate::process::{capabilities, user};
 use crate::run::{self, Forward, Signals};
 use crate::state::{Process, StateDir, Status};
 use crate::validate::validate_process;
 use crate::{bundle, by_hand};
 use anyhow::{Context, Result, bail};
-use layout::oci::runtime::{Process as ProcessConfig, Spec};
+use layout::oci::runtime::{Linux, Process as ProcessConfig, Spec};
 use std::path::Path;
 
 /// Runs a process in a container; gives its exit code, or 0 when detached.
@@ -31,6 +31,7 @@ pub fn exec(root: &Path, options: &cli::Exec) -> Result<u8> {
     let spec = dir.config().with_context(what)?;
     let process = wanted(options, &spec).with_context(what)?;
     validate_process(&process).with_context(what)?;
+    user::check(&process.user, spec.linux.as_ref().unwrap_or(&Linux::default())).with_context(what)?;
     let console = match (&options.console_socket, process.terminal) {
         (Some(path), _) => Console::Socket(path.clone()),
         (None, true) if !options.detach => Console::Ours,

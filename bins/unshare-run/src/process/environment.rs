@@ -13,6 +13,8 @@ pub fn environment(given: &[String], uid: u32) -> Vec<String> {
             None => env.push(variable.clone()),
         }
     }
+    // An empty one is none.
+    env.retain(|variable| variable != "HOME=");
     if !env.iter().any(|variable| variable.starts_with("HOME=")) {
         let home = layout::rootfs::find_user(Path::new("/"), &uid.to_string()).map(|user| user.home);
         env.push(format!("HOME={}", home.unwrap_or_else(|_| "/".to_owned())));

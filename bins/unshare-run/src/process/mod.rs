@@ -13,7 +13,7 @@ pub mod machine;
 mod numbers;
 pub mod program;
 pub mod scheduling;
-mod user;
+pub mod user;
 
 use crate::narrate::narrate;
 use crate::seccomp::Filter;

@@ -1,10 +1,27 @@
 //! Who it is: user, group and further groups (credentials(7)).
 
 use crate::narrate::narrate;
-use anyhow::{Context, Result};
-use layout::oci::runtime::ProcessUser;
+use anyhow::{Context, Result, bail};
+use layout::oci::runtime::{IdMapping, Linux, ProcessUser};
 use rustix::io::Errno;
 use rustix::thread::{Gid, Uid};
+
+/// Checks that the user namespace knows these ids, if the container makes one.
+pub fn check(user: &ProcessUser, linux: &Linux) -> Result<()> {
+    if linux.uid_mappings.is_empty() && linux.gid_mappings.is_empty() {
+        return Ok(());
+    }
+    let known = |id: u32, mappings: &[IdMapping]| {
+        mappings.iter().any(|map| id.checked_sub(map.container_id).is_some_and(|offset| offset < map.size))
+    };
+    if !known(user.uid, &linux.uid_mappings) {
+        bail!("process.user.uid {}: linux.uidMappings does not map it", user.uid);
+    }
+    match [user.gid].iter().chain(&user.additional_gids).find(|gid| !known(**gid, &linux.gid_mappings)) {
+        Some(gid) => bail!("process.user, group {gid}: linux.gidMappings does not map it"),
+        None => Ok(()),
+    }
+}
 
 /// Becomes the user, with the capabilities kept for now.
 pub fn set_user(user: &ProcessUser) -> Result<()> {
