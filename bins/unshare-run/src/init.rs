@@ -201,7 +201,7 @@ fn set_up_root(job: &mut Job<'_>, linux: &Linux, rootfs: &Path, channel: &Channe
     let around = Surroundings { bundle: job.bundle, namespaces: job.namespaces };
     let mut unfinished = Vec::new();
     for (place, mount) in spec.mounts.iter().enumerate() {
-        unfinished.extend(mounts::mount(&root, mount, job.sources.remove(&place), &around)?);
+        unfinished.extend(mounts::mount(&root, &labels::labelled(mount, linux), job.sources.remove(&place), &around)?);
     }
     let binds_dev = |m| mounts::is_dev(m) && m.kind != "tmpfs" && m.kind != "devtmpfs";
     if !spec.mounts.iter().any(binds_dev) {

@@ -6,10 +6,11 @@
 use crate::mounts::is_procfs;
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
-use layout::oci::runtime::{Linux, Process};
+use layout::oci::runtime::{Linux, Mount, Process};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Checks that the kernel has the modules that are asked for. `sys` is `/sys`.
@@ -25,6 +26,17 @@ pub fn check(process: &Process, linux: &Linux, sys: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// A mount with the SELinux label of the container's mounts: those in memory, whose files have no labels of their own.
+pub fn labelled<'a>(mount: &'a Mount, linux: &Linux) -> Cow<'a, Mount> {
+    let of_the_container = matches!(mount.kind.as_str(), "tmpfs" | "ramfs" | "devpts");
+    if linux.mount_label.is_empty() || !of_the_container {
+        return Cow::Borrowed(mount);
+    }
+    let mut mount = mount.clone();
+    mount.options.push(format!("context={}", linux.mount_label));
+    Cow::Owned(mount)
 }
 
 /// The host's procfs, if it is needed.
@@ -98,5 +110,16 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         assert_eq!(verdict("x", "x", "x"), Ok(()));
+    }
+
+    #[test]
+    fn mounts_in_memory_get_the_containers_label() {
+        let linux = Linux { mount_label: "u:r:t:s0:c1,c2".to_owned(), ..Linux::default() };
+        for (kind, wanted) in [("tmpfs", 1), ("devpts", 1), ("proc", 0), ("bind", 0)] {
+            let mount = Mount { kind: kind.to_owned(), ..Mount::default() };
+            let options = labelled(&mount, &linux).into_owned().options;
+            assert_eq!(options, vec!["context=u:r:t:s0:c1,c2".to_owned(); wanted], "{kind}");
+            assert!(labelled(&mount, &Linux::default()).options.is_empty());
+        }
     }
 }
