@@ -5,7 +5,6 @@
 //! program as a child, for whom signals are what they are everywhere, passes on to it whatever comes, reaps whoever dies,
 //! and ends as the program ends.
 
-use crate::clone;
 use crate::process::find_program::{exec_error, find_program};
 use crate::run::{Signals, send};
 use crate::state::Process;
@@ -36,7 +35,7 @@ pub fn run(command: &[String]) -> Result<u8> {
         rustix::process::set_child_subreaper(Some(Pid::INIT)).context("become the reaper of orphans")?;
     }
     let signals = Signals::take()?;
-    let child = match clone::child(None)? {
+    let child = match sys::fork().context("fork")? {
         Cloned::Parent { pid, pidfd } => Process { pid, pidfd },
         Cloned::Child => become_program(command, leads),
     };
