@@ -34,7 +34,8 @@ pub fn mask(root: &Root, paths: &[String]) -> Result<()> {
         let stat = rustix::fs::fstat(&target).with_context(what)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             narrate!("nothing to read", "open_tree(/dev/null, OPEN_TREE_CLONE)");
-            let cover = clone_mount(&null, Path::new(""), Bind::One).context("open /dev/null").with_context(what)?;
+            // Always of the host's: before Linux 6.15 what is not mounted anywhere yet cannot be copied.
+            let cover = clone_private(&null, Path::new(""), Bind::One).context("open /dev/null").with_context(what)?;
             attach(&cover, &target, Path::new(path)).with_context(what)?;
             continue;
         }
@@ -85,8 +86,7 @@ fn host_null() -> Result<OwnedFd> {
     if !is_device || stat.st_rdev != rustix::fs::makedev(1, 3) {
         bail!("use the host's /dev/null: it is not the null device");
     }
-    narrate!("what shall cover files", "open_tree(/dev/null, OPEN_TREE_CLONE)");
-    clone_private(&null, Path::new(""), Bind::One).context("open /dev/null")
+    Ok(null)
 }
 
 /// Opens a path in the root and makes sure that what is below `/proc` really is the kernel's.
