@@ -27,19 +27,12 @@ pub fn mask(root: &Root, paths: &[String]) -> Result<()> {
         return Ok(());
     }
     let null = host_null()?;
-    let mut null_is_used = false;
     let mut empty: Option<OwnedFd> = None;
     for path in paths.iter().collect::<BTreeSet<_>>() {
         let what = || format!("mask {path}");
         let Some(target) = find(root, path).with_context(what)? else { continue };
         let stat = rustix::fs::fstat(&target).with_context(what)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            // Before Linux 6.15 only what is attached can be shown once more: so the first one is attached itself.
-            if !null_is_used {
-                null_is_used = true;
-                attach(&null, &target, Path::new(path)).with_context(what)?;
-                continue;
-            }
             narrate!("nothing to read", "open_tree(/dev/null, OPEN_TREE_CLONE)");
             // Always of the host's: before Linux 6.15 what is not mounted anywhere yet cannot be copied.
             let cover = clone_private(&null, Path::new(""), Bind::One).context("open /dev/null").with_context(what)?;
