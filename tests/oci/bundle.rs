@@ -208,7 +208,7 @@ impl Drop for Bundle {
 }
 
 /// The folders of a control group, in whichever tree, at its top or in `/ctr`.
-fn groups_named(name: &str) -> Vec<PathBuf> {
+pub fn groups_named(name: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let tops = ctr_tests::leaks::parse_mounts(&mounts).filter(|mount| mount.kind.starts_with("cgroup"));
     let folders = tops.flat_map(|mount| {
@@ -219,7 +219,7 @@ fn groups_named(name: &str) -> Vec<PathBuf> {
 }
 
 /// The processes that have a text in their command line or are in a folder below it.
-fn processes_of(place: &str) -> Vec<String> {
+pub fn processes_of(place: &str) -> Vec<String> {
     let own = std::process::id().to_string();
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let numbers = entries.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());

@@ -63,7 +63,7 @@ impl Case {
     }
 
     /// `run` is refused with exit code 1, and ours has one line to say about it.
-    pub fn is_refused(self) -> Case {
+    pub fn refused(self) -> Case {
         self.sees(REFUSED, |bundle| seen_of_refusal(bundle.runtime, &bundle.run()))
     }
 

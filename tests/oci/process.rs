@@ -18,7 +18,7 @@ fn the_process_is_who_it_is_said_to_be() {
         case("a user that passwd does not know")
             .config(|c| c["process"]["user"] = json!({"uid": 12345, "gid": 12345}))
             .prints("id -u; echo $HOME", "12345\n/"),
-        case("a user number that is none").config(|c| c["process"]["user"]["uid"] = json!(-1)).is_refused(),
+        case("a user number that is none").config(|c| c["process"]["user"]["uid"] = json!(-1)).refused(),
         case("HOME is the users, by passwd in the container")
             .config(|c| c["process"]["user"] = json!({"uid": 33, "gid": 33}))
             .prints("echo $HOME", "/srv/web"),
@@ -35,8 +35,8 @@ fn the_process_is_who_it_is_said_to_be() {
         case("a folder that is missing is made")
             .config(|c| c["process"]["cwd"] = json!("/srv/new/deep"))
             .prints("pwd; stat -c '%a %u' .", "/srv/new/deep\n755 0"),
-        case("a folder that is a file").config(|c| c["process"]["cwd"] = json!("/etc/passwd")).is_refused(),
-        case("a relative folder").config(|c| c["process"]["cwd"] = json!("tmp")).is_refused(),
+        case("a folder that is a file").config(|c| c["process"]["cwd"] = json!("/etc/passwd")).refused(),
+        case("a relative folder").config(|c| c["process"]["cwd"] = json!("tmp")).refused(),
         case("it leads a session, and no terminal is its").prints("awk '{print $6, $7}' /proc/self/stat", "1 0"),
         case("only the standard streams are open").runs(&["ls", "/proc/self/fd"], "0\n1\n2\n3"),
         case("no signal is blocked or ignored").runs(
@@ -116,15 +116,15 @@ fn the_process_has_limits_and_a_place_in_the_queues() {
                 limit("RLIMIT_STACK", 4 << 20, u64::MAX), limit("RLIMIT_NICE", 0, 0), limit("RLIMIT_MSGQUEUE", 4096, 8192)]);
         }).prints("grep -E 'Max (open files|core|file size|nice|msgq)' /proc/self/limits | sed 's/  */ /g; s/ $//'; ulimit -s; ulimit -Hs",
             "Max file size 1099511627776 2199023255552 bytes\nMax core file size 0 0 bytes\nMax open files 100 200 files\nMax msgqueue size 4096 8192 bytes\nMax nice priority 0 0\n4096\nunlimited"),
-        case("a limit that there is not").config(move |c| c["process"]["rlimits"] = json!([limit("RLIMIT_FUN", 1, 1)])).is_refused(),
-        case("a limit twice").config(move |c| c["process"]["rlimits"] = json!([limit("RLIMIT_CORE", 1, 1), limit("RLIMIT_CORE", 2, 2)])).is_refused()
+        case("a limit that there is not").config(move |c| c["process"]["rlimits"] = json!([limit("RLIMIT_FUN", 1, 1)])).refused(),
+        case("a limit twice").config(move |c| c["process"]["rlimits"] = json!([limit("RLIMIT_CORE", 1, 1), limit("RLIMIT_CORE", 2, 2)])).refused()
             ,
-        case("a soft limit above the hard one").config(move |c| c["process"]["rlimits"] = json!([limit("RLIMIT_NOFILE", 20, 10)])).is_refused(),
+        case("a soft limit above the hard one").config(move |c| c["process"]["rlimits"] = json!([limit("RLIMIT_NOFILE", 20, 10)])).refused(),
         case("who is ended first when memory runs out").config(|c| c["process"]["oomScoreAdj"] = json!(321)).prints("cat /proc/self/oom_score_adj", "321"),
-        case("a score beyond what there is").config(|c| c["process"]["oomScoreAdj"] = json!(1001)).is_refused(),
+        case("a score beyond what there is").config(|c| c["process"]["oomScoreAdj"] = json!(1001)).refused(),
         case("scheduler: batch, nicer").config(|c| c["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 7}))
             .prints("awk '{print $19, $41}' /proc/self/stat", "7 3").since_runc(1, 2),
-        case("scheduler: a policy that there is not").config(|c| c["process"]["scheduler"] = json!({"policy": "SCHED_FAIR"})).is_refused().since_runc(1, 2),
+        case("scheduler: a policy that there is not").config(|c| c["process"]["scheduler"] = json!({"policy": "SCHED_FAIR"})).refused().since_runc(1, 2),
         case("scheduler: real time").config(|c| {
             // Where the machine has groups of real time (v1), a new group has none of it.
             c["process"]["scheduler"] = json!({"policy": "SCHED_IDLE", "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
@@ -132,11 +132,11 @@ fn the_process_has_limits_and_a_place_in_the_queues() {
         case("priority of input and output").config(|c| c["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 6}))
             .prints("ionice -p $$", "best-effort: prio 6").since_runc(1, 2),
         case("priority of a class that there is not").config(|c| c["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_X", "priority": 6}))
-            .is_refused().since_runc(1, 2),
+            .refused().since_runc(1, 2),
         case("processors to start on, and to run on").config(|c| c["process"]["execCPUAffinity"] = json!({"initial": "0", "final": "0-1"}))
             .prints("grep Cpus_allowed_list /proc/self/status | cut -f2", "0-1"),
         case("another machine to look like").config(|c| c["linux"]["personality"] = json!({"domain": "LINUX32"})).prints("uname -m", "i686").since_runc(1, 2),
-        case("a personality that there is not").config(|c| c["linux"]["personality"] = json!({"domain": "BSD"})).is_refused().since_runc(1, 2),
+        case("a personality that there is not").config(|c| c["linux"]["personality"] = json!({"domain": "BSD"})).refused().since_runc(1, 2),
     ]);
 }
 
@@ -151,7 +151,7 @@ fn names_settings_and_labels() {
                 c["hostname"] = json!("box");
                 drop(c["linux"]["namespaces"].as_array_mut().unwrap().remove(2));
             })
-            .is_refused(),
+            .refused(),
         case("domain name")
             .config(|c| c["domainname"] = json!("example"))
             .prints("cat /proc/sys/kernel/domainname", "example")
@@ -170,31 +170,31 @@ fn names_settings_and_labels() {
             .prints("cat /proc/sys/net/ipv4/ip_forward", "1"),
         case("a setting of the whole machine")
             .config(|c| c["linux"]["sysctl"] = json!({"kernel.panic": "1"}))
-            .is_refused(),
+            .refused(),
         case("a setting of the hosts network")
             .config(|c| {
                 c["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
                 drop(c["linux"]["namespaces"].as_array_mut().unwrap().pop());
             })
-            .is_refused(),
+            .refused(),
         case("a setting that there is not")
             .config(|c| c["linux"]["sysctl"] = json!({"net.ipv4.nothing": "1"}))
-            .is_refused(),
+            .refused(),
         case("a value that the kernel refuses")
             .config(|c| c["linux"]["sysctl"] = json!({"net.ipv4.ip_default_ttl": "x"}))
-            .is_refused(),
+            .refused(),
         case("an apparmor profile on a kernel without")
             .config(|c| c["process"]["apparmorProfile"] = json!("docker-default"))
-            .is_refused(),
+            .refused(),
         case("a selinux label on a kernel without")
             .config(|c| c["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0"))
-            .is_refused(),
+            .refused(),
         case("a label of mounts on a kernel without selinux")
             .config(|c| c["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0"))
-            .is_refused(),
+            .refused(),
         case("resctrl on a machine without")
             .config(|c| c["linux"]["intelRdt"] = json!({"closID": "x", "l3CacheSchema": "L3:0=f"}))
-            .is_refused(),
+            .refused(),
     ]);
 }
 
@@ -206,8 +206,8 @@ fn versions_of_the_specification() {
         version("the one that we write", "1.2.0").prints("echo x", "x"),
         version("a later one of the same kind", "1.99.0").prints("echo x", "x"),
         version("one that is not out yet", "1.0.2-dev").prints("echo x", "x"),
-        version("a whole new one", "2.0.0").is_refused().but(Runc, "", "1.1 does not look at it"),
-        version("none", "").is_refused().but(Runc, "", ""),
-        version("no version", "one").is_refused().but(Runc, "", ""),
+        version("a whole new one", "2.0.0").refused().but(Runc, "", "1.1 does not look at it"),
+        version("none", "").refused().but(Runc, "", ""),
+        version("no version", "one").refused().but(Runc, "", ""),
     ]);
 }

@@ -43,8 +43,8 @@ fn calls_end_as_the_action_says() {
         with("a note in the log", mkdir("SCMP_ACT_LOG")).prints("mkdir /x; ls -d /x", "/x"),
         with("allowed", mkdir("SCMP_ACT_ALLOW")).prints("mkdir /x; ls -d /x", "/x"),
         with("a call that there is not", json!([{"names": ["fly", "mkdir"], "action": "SCMP_ACT_ERRNO"}])).prints("mkdir /x 2> /dev/null; echo $?", "1"),
-        with("an action that there is not", mkdir("SCMP_ACT_FLY")).is_refused(),
-        with("an architecture that there is not", json!([])).config(|c| c["linux"]["seccomp"]["architectures"] = json!(["SCMP_ARCH_ABACUS"])).is_refused(),
+        with("an action that there is not", mkdir("SCMP_ACT_FLY")).refused(),
+        with("an architecture that there is not", json!([])).config(|c| c["linux"]["seccomp"]["architectures"] = json!(["SCMP_ARCH_ABACUS"])).refused(),
         case("a filter shows in proc, and needs no privileges given up").config(|c| c["linux"]["seccomp"] = filter(mkdir("SCMP_ACT_ERRNO")))
             .prints("grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status", "NoNewPrivs:\t0\nSeccomp:\t2"),
         case("a filter for a user without privileges").config(|c| {
@@ -76,8 +76,8 @@ fn arguments_are_compared() {
         with("some bits", kill_if("SCMP_CMP_MASKED_EQ", 0x8, 0x8)).prints(SIGNALS, "0 18"),
         with("any of several for one argument", json!([{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [
             {"index": 1, "value": 10, "op": "SCMP_CMP_GT"}, {"index": 1, "value": 20, "op": "SCMP_CMP_LT"}]}])).prints(SIGNALS, ""),
-        with("a comparison that there is not", kill_if("SCMP_CMP_LIKE", 18, 0)).is_refused(),
-        with("an argument that there is not", json!([{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}])).is_refused(),
+        with("a comparison that there is not", kill_if("SCMP_CMP_LIKE", 18, 0)).refused(),
+        with("an argument that there is not", json!([{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}])).refused(),
     ]);
 }
 
@@ -91,7 +91,7 @@ fn other_architectures_and_flags() {
         flags("all threads, speculation", &["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"])
             .prints("mkdir /x 2> /dev/null; echo $?", "1")
             .since_runc(1, 2),
-        flags("one that there is not", &["SECCOMP_FILTER_FLAG_FLY"]).is_refused(),
+        flags("one that there is not", &["SECCOMP_FILTER_FLAG_FLY"]).refused(),
         with("without architectures the machines own", mkdir("SCMP_ACT_ERRNO"))
             .config(|c| drop(c["linux"]["seccomp"].as_object_mut().unwrap().remove("architectures")))
             .prints("mkdir /x 2> /dev/null; echo $?", "1"),
@@ -105,11 +105,11 @@ fn calls_are_told_to_a_listener() {
             .sees("seccompFd words true 1 mkdir: can't create directory '/x': Function not implemented", listen),
         with("nobody listens", mkdir("SCMP_ACT_NOTIFY"))
             .config(|c| c["linux"]["seccomp"]["listenerPath"] = json!("/nowhere.sock"))
-            .is_refused(),
-        with("no path to a listener", mkdir("SCMP_ACT_NOTIFY")).is_refused(),
+            .refused(),
+        with("no path to a listener", mkdir("SCMP_ACT_NOTIFY")).refused(),
         with("a listener for writing", json!([{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]))
             .config(|c| c["linux"]["seccomp"]["listenerPath"] = json!("/nowhere.sock"))
-            .is_refused(),
+            .refused(),
     ]);
 }
 

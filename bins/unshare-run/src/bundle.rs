@@ -16,9 +16,13 @@ const MAX_BYTES: u64 = 16 << 20;
 pub fn read(bundle: &Path) -> Result<(PathBuf, Spec)> {
     let dir = bundle.canonicalize().with_context(|| format!("open bundle {}", bundle.display()))?;
     let file = dir.join("config.json");
-    let spec: Spec = read_config(&file).with_context(|| format!("read {}", file.display()))?;
+    let mut spec: Spec = read_config(&file).with_context(|| format!("read {}", file.display()))?;
     if spec.root.is_none() {
         bail!("{}: root: a bundle must have one", file.display());
+    }
+    // Old tools leave out the first slash: config.md "Mounts".
+    for mount in spec.mounts.iter_mut().filter(|mount| !mount.destination.as_os_str().is_empty()) {
+        mount.destination = Path::new("/").join(&mount.destination);
     }
     Ok((dir, spec))
 }

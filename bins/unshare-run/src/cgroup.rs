@@ -7,11 +7,12 @@
 //! The kernel asks whether he who opened the file may do that; so we open, and the new process only writes, wherever
 //! it is by then.
 
+use crate::namespaces::Namespaces;
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
 use layout::exit;
 use layout::oci::defaults;
-use layout::oci::runtime::{Resources, Spec};
+use layout::oci::runtime::{NamespaceKind, Resources, Spec};
 use layout::tool::{Call, Tool};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -189,6 +190,12 @@ pub fn path_of(spec: &Spec, id: &str) -> Result<Option<String>> {
         bail!("linux.cgroupsPath {path:?}: it must not lead up with ..");
     }
     Ok(match (path, &linux.resources) {
+        // Without process numbers of its own a container ends with its group, or not at all.
+        ("", None)
+            if spec.root.is_some() && !Namespaces::of(spec).is_new(NamespaceKind::Pid) && is_root_of_the_machine() =>
+        {
+            Some(format!("{OURS}/{id}"))
+        }
         ("", None) => None,
         // Who may make no group and asks for no limit gets none, as with runc.
         ("", Some(resources)) if limits_nothing(resources) && !is_root_of_the_machine() => None,

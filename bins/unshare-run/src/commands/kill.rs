@@ -16,6 +16,9 @@ pub fn kill(root: &Path, id: &str, signal: &str, all: bool) -> Result<()> {
     let dir = StateDir::new(root, id).with_context(what)?;
     let state = dir.state().with_context(what)?;
     let status = dir.status(&state);
+    if all && status == Status::Stopped && state.cgroup.is_none() {
+        return Ok(());
+    }
     // Where the first process's end would leave the others alive, all are meant.
     let all = all || (state.outlived && number == libc::SIGKILL && status != Status::Stopped);
     if let (true, Some(path)) = (all, &state.cgroup) {
