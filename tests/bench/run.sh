@@ -92,6 +92,23 @@ missing() { # NAME WHY
     echo "bench: $1: $2" >&2
 }
 
+declare -A peak # name -> KiB
+
+# memory NAME COMMAND...: the most memory that the command, or a child that it waited for, had resident at once (getrusage(2)).
+memory() {
+    local name=$1
+    shift
+    # By a small program (GNU time): what it has itself counts until the command is executed.
+    [ -x /usr/bin/time ] || { missing "$name, memory" 'package time is not installed'; return; }
+    /usr/bin/time --quiet -f %M -o "$tmp/memory" "$@" < /dev/null > /dev/null 2>&1 || return 0
+    peak[$name]=$(< "$tmp/memory")
+}
+
+# memory_row NAME
+memory_row() {
+    [ -z "${peak[$1]:-}" ] || printf '  %-34s %6.1f MiB\n' "$1" "$(awk "BEGIN {print ${peak[$1]} / 1024}")"
+}
+
 # row NAME [OTHER TARGET]: one line of the table, with the ratio to another line's figure.
 row() {
     local name=$1 other=${2:-} target=${3:-} ratio='' verdict=''
@@ -121,6 +138,20 @@ unshare-run spec --pid --mount --uts --ipc --net --cgroup --rootfs "$tmp/bundle/
     sed -E -e "s|\"linux\": *\{|&\"cgroupsPath\": \"/$group/bundle\",|" \
         -e 's|("ociVersion": *)"[^"]*"|\1"1.0.2"|' > "$tmp/bundle/config.json"
 
+variant() { # NAME FILTER: the bundle again, with a changed configuration
+    mkdir "$tmp/bundle-$1"
+    ln -s "$tmp/bundle/rootfs" "$tmp/bundle-$1/rootfs"
+    jq "$2" "$tmp/bundle/config.json" > "$tmp/bundle-$1/config.json"
+}
+variant users '.linux.namespaces += [{"type": "user"}] |
+    .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
+# Docker's profile is a file of its own in podman's packages.
+profile=/usr/share/containers/seccomp.json
+if [ -r $profile ]; then
+    filter=$(unshare-run spec --pid --mount --rootfs "$tmp/bundle/rootfs" --seccomp $profile -- /bin/true | jq -c .linux.seccomp)
+    variant seccomp ".linux.seccomp = $filter"
+fi
+
 # Another dockerd may be running: this one has files, a socket and (in the namespace) a bridge of its own.
 start_dockerd() {
     local docker=$tmp/docker waited=0
@@ -146,13 +177,21 @@ start_dockerd() {
 measure 'bare unshare + chroot' \
     unshare --pid --fork --mount --uts --ipc --net chroot "$tmp/bundle/rootfs" /bin/true
 
-measure 'unshare-run run' unshare-run --root "$tmp/runtime" run --bundle "$tmp/bundle" bench
-for runtime in runc crun; do
-    if has $runtime; then
-        measure "$runtime run" $runtime --root "$tmp/peers/$runtime" run --bundle "$tmp/bundle" bench
-    else
+# The same bundle for each runtime, as it is, with docker's system call filter, and with users of its own.
+hybrid=/sys/fs/cgroup/unified
+for runtime in unshare-run runc crun; do
+    if ! has $runtime; then
         missing "$runtime run" 'not installed'
+        continue
     fi
+    # Where v1 and v2 are mounted side by side, crun refuses; without v2 it works in v1.
+    if [ $runtime = crun ] && mountpoint -q $hybrid; then umount $hybrid; fi
+    for bundle in bundle bundle-seccomp bundle-users; do
+        [ ! -d "$tmp/$bundle" ] || measure "$runtime run${bundle#bundle}" \
+            $runtime --root "$tmp/peers/$runtime" run --bundle "$tmp/$bundle" bench
+    done
+    memory "$runtime run" $runtime --root "$tmp/peers/$runtime" run --bundle "$tmp/bundle" bench
+    if [ $runtime = crun ] && [ -d $hybrid ] && ! mountpoint -q $hybrid; then mount -t cgroup2 cgroup2 $hybrid; fi
 done
 
 ctr import "$tmp/rootfs.tar" bench > /dev/null
@@ -184,12 +223,17 @@ fi
 echo
 echo "median of $runs runs of \`true\` in a container, $(uname -r), $(nproc) processors"
 row 'bare unshare + chroot'
-row 'unshare-run run' 'runc run' 0.40
-row 'runc run'
-row 'crun run'
+for kind in '' -seccomp -users; do
+    row "unshare-run run$kind" "runc run$kind" 0.40
+    row "unshare-run run$kind" "crun run$kind" 1.00
+    row "runc run$kind"
+    row "crun run$kind"
+done
 row 'ctr run --rm' 'docker run --rm' 0.12
 row 'ctr run --rm' 'podman run --rm' 0.20
 row 'ctr run --rm --network none'
 row 'podman run --rm'
 row 'docker run --rm'
+echo 'the most memory of one process of the runtime'
+for runtime in unshare-run runc crun; do memory_row "$runtime run"; done
 [ ${#notes[@]} -eq 0 ] || printf '  %s\n' 'without a figure:' "${notes[@]/#/  }"
