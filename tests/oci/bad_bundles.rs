@@ -184,7 +184,7 @@ fn values_of_the_wrong_kind_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_refused() {
+fn what_cannot_be_is_refused() {
     check(vec![
         bad("nothing at all", |c| *c = json!({})),
         bad("no process", |c| drop(c.as_object_mut().unwrap().remove("process"))),

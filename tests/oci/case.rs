@@ -118,13 +118,21 @@ impl Case {
     }
 }
 
+/// On a machine that is all software (`CTR_TESTS_SLOW`, the test VM) a start of runc takes a second. There every so many
+/// cases are held against it; ours has to do what each expects there too.
+const SAMPLE: usize = 6;
+
 /// Runs a table of cases with both runtimes. `CASE=WORDS` runs those alone whose names hold the words.
 #[track_caller]
 pub fn check(cases: Vec<Case>) {
     let wanted = std::env::var("CASE").unwrap_or_default();
+    let slow = std::env::var_os("CTR_TESTS_SLOW").is_some();
     let mut wrong = Vec::new();
-    for case in cases.iter().filter(|case| case.name.contains(&wanted)) {
-        wrong.extend(Runtime::BOTH.iter().filter_map(|runtime| case.verdict(*runtime)));
+    for (i, case) in cases.iter().enumerate().filter(|(_, case)| case.name.contains(&wanted)) {
+        let with_runc = !slow || i % SAMPLE == 0;
+        wrong.extend(
+            Runtime::BOTH.iter().filter(|r| with_runc || **r == Runtime::Ours).filter_map(|r| case.verdict(*r)),
+        );
     }
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
