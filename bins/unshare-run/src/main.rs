@@ -46,7 +46,9 @@ use layout::exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(reaper::by_name(std::env::args_os().collect())) {
+    let words = reaper::by_name(std::env::args_os().collect());
+    self_exe::protect_early(&words);
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

@@ -20,6 +20,16 @@ use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+/// [`protect`] before the command line is read, where that is going to make a process: reading it is a tenth of a start, and
+/// would be done twice. What goes wrong is left to the later call to tell, and a narration is not begun yet.
+pub fn protect_early(words: &[OsString]) {
+    let ours = || words.iter().take_while(|word| *word != "--");
+    let has = |wanted: &[&str]| ours().any(|word| wanted.iter().any(|known| word == *known));
+    if has(&["create", "run", "exec"]) && !has(&["--verbose", "init"]) {
+        let _ = protect();
+    }
+}
+
 /// Executes this program anew from where it cannot be written to, unless it is there already.
 /// Returns in the protected process.
 pub fn protect() -> Result<()> {
