@@ -120,7 +120,7 @@ impl Case {
 
 /// On a machine that is all software (`CTR_TESTS_SLOW`, the test VM) a start of runc takes a second. There every so many
 /// cases are held against it; ours has to do what each expects there too.
-const SAMPLE: usize = 6;
+const SAMPLE: usize = 12;
 
 /// Runs a table of cases with both runtimes. `CASE=WORDS` runs those alone whose names hold the words.
 #[track_caller]
