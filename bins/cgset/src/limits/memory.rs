@@ -13,10 +13,20 @@ pub const SWAP_FILES: [&str; 2] = ["memory.memsw.limit_in_bytes", "memory.swap.m
 
 /// What is asked of the memory controller.
 pub fn settings(resources: &Resources, version: Version) -> Result<Vec<Setting>> {
-    match (&resources.memory, version) {
-        (None, _) => Ok(Vec::new()),
-        (Some(memory), Version::V1) => v1(memory),
-        (Some(memory), Version::V2) => v2(memory),
+    let Some(memory) = &resources.memory else { return Ok(Vec::new()) };
+    check(memory)?;
+    match version {
+        Version::V1 => v1(memory),
+        Version::V2 => v2(memory),
+    }
+}
+
+/// Refuses what is no number of bytes, whatever a kernel would make of it.
+fn check(memory: &Memory) -> Result<()> {
+    let keys = [("limit", memory.limit), ("swap", memory.swap), ("reservation", memory.reservation)];
+    match keys.iter().find(|(_, bytes)| bytes.is_some_and(|bytes| bytes < -1)) {
+        Some((key, Some(bytes))) => bail!("memory.{key} of {bytes}: it is a number of bytes, or -1 for no limit"),
+        _ => Ok(()),
     }
 }
 
@@ -93,6 +103,17 @@ mod tests {
     fn on(version: Version, memory: Value) -> Result<String> {
         let resources = serde_json::from_value(json!({ "memory": memory })).unwrap();
         settings(&resources, version).map(|settings| shown(&settings))
+    }
+
+    #[test]
+    fn less_than_no_limit_is_refused() {
+        for version in [Version::V1, Version::V2] {
+            assert!(on(version, json!({"limit": -1, "swap": -1})).is_ok());
+            for key in ["limit", "swap", "reservation"] {
+                let said = on(version, json!({ key: -7 })).unwrap_err().to_string();
+                assert!(said.starts_with(&format!("memory.{key} of -7")), "{said}");
+            }
+        }
     }
 
     #[test]
