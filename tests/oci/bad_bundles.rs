@@ -178,6 +178,7 @@ fn values_of_the_wrong_kind_are_refused() {
             c["linux"]["devices"] = json!([{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": "0666"}])
         }),
         bad("a list for annotations", |c| c["annotations"] = json!(["a"])),
+        bad("a memory limit below none", |c| c["linux"]["resources"] = json!({"memory": {"limit": -7}})),
         bad("a memory limit beyond 64 bits", |c| c["linux"]["resources"] = json!({"memory": {"limit": 1e20}})),
         bad("a score beyond 32 bits", |c| c["process"]["oomScoreAdj"] = json!(1_u64 << 40)),
     ]);
