@@ -289,19 +289,7 @@ fn containers_share_namespaces_and_a_pod() {
 #[test]
 fn a_user_sits_at_a_containers_terminal() {
     let podman = Podman::get();
-    let mut user = Pty::spawn(&mut podman.container("run", &["--rm", "-it"], &["sh"]));
-    user.expect("# ");
-    user.types("echo $((6 * 7)); tty\n");
-    user.expect("\r\n42\r\n");
-    user.expect("/dev/pts/0");
-    user.resize(40, 120);
-    poll_until(60, "the new size", || {
-        user.types("stty size\n");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        user.screen().contains("40 120").then_some(())
-    });
-    user.types("exit 3\n");
-    assert_eq!(user.wait(), 3);
+    Pty::spawn(&mut podman.container("run", &["--rm", "-it"], &["sh"])).is_a_shells();
 
     let id = podman.sleeper("shown", &[]);
     let mut user = Pty::spawn(&mut podman.command(["exec", "-it", "shown", "sh"]));

@@ -82,6 +82,23 @@ impl Pty {
         layout::exit::from_status(ended)
     }
 
+    /// Somebody sits at a shell in a container that has just been started: it answers, its terminal is the container's, a
+    /// new size arrives, and its exit code comes back.
+    pub fn is_a_shells(mut self) {
+        self.expect("# ");
+        self.types("echo $((6 * 7)); tty\n");
+        self.expect("\r\n42\r\n");
+        self.expect("/dev/pts/0");
+        self.resize(40, 120);
+        crate::poll_until(60, "the new size", || {
+            self.types("stty size\n");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            self.screen().contains("40 120").then_some(())
+        });
+        self.types("exit 3\n");
+        assert_eq!(self.wait(), 3);
+    }
+
     /// All that the screen has shown.
     pub fn screen(&self) -> String {
         String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()

@@ -107,19 +107,22 @@ pub fn validate_process(process: &Process) -> Result<()> {
     scheduling::check(process)
 }
 
+/// The default configuration of a shell, changed as JSON: what the checks of each room are tested with.
+#[cfg(test)]
+pub fn defaults_but(change: impl FnOnce(&mut serde_json::Value)) -> Spec {
+    let mut json = serde_json::to_value(layout::oci::defaults::spec()).unwrap();
+    json["process"]["args"] = serde_json::json!(["sh"]);
+    change(&mut json);
+    serde_json::from_value(json).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layout::oci::defaults;
     use serde_json::{Value, json};
 
-    /// The default configuration as JSON, changed, and what validation says to it.
     fn verdict(change: impl FnOnce(&mut Value)) -> Result<()> {
-        let mut spec = defaults::spec();
-        spec.process.as_mut().unwrap().args = vec!["sh".to_owned()];
-        let mut json = serde_json::to_value(spec).unwrap();
-        change(&mut json);
-        validate(&serde_json::from_value(json).unwrap())
+        validate(&defaults_but(change))
     }
 
     #[test]

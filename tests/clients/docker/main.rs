@@ -122,19 +122,7 @@ fn a_container_that_wants_too_much_memory_is_killed_and_docker_knows_why() {
 #[test]
 fn a_user_sits_at_a_containers_terminal() {
     let docker = Docker::get();
-    let mut user = Pty::spawn(&mut docker.command(["run", "--rm", "-it", "base", "sh"]));
-    user.expect("# ");
-    user.types("echo $((6 * 7)); tty\n");
-    user.expect("\r\n42\r\n");
-    user.expect("/dev/pts/0");
-    user.resize(40, 120);
-    poll_until(60, "the new size", || {
-        user.types("stty size\n");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        user.screen().contains("40 120").then_some(())
-    });
-    user.types("exit 3\n");
-    assert_eq!(user.wait(), 3);
+    Pty::spawn(&mut docker.command(["run", "--rm", "-it", "base", "sh"])).is_a_shells();
 
     let id = docker.sleeper("shown", &[]);
     let mut user = Pty::spawn(&mut docker.command(["exec", "-it", "shown", "sh"]));

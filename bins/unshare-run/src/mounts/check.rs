@@ -97,13 +97,10 @@ fn check_device(device: &Device) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layout::oci::defaults;
     use serde_json::{Value, json};
 
     fn verdict(change: impl FnOnce(&mut Value)) -> Result<()> {
-        let mut json = serde_json::to_value(defaults::spec()).unwrap();
-        change(&mut json);
-        let spec: layout::oci::runtime::Spec = serde_json::from_value(json).unwrap();
+        let spec = crate::validate::defaults_but(change);
         check(&spec, &spec.linux.clone().unwrap_or_default(), &Namespaces::of(&spec))
     }
 
