@@ -36,7 +36,7 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 pub fn remove(dir: &StateDir, state: &State) -> Result<()> {
     if let Some(path) = &state.cgroup {
         // Nobody but its maker knows who is in a group that was cut short.
-        cgroup::delete(path, state.outlived || state.pid == 0)?;
+        cgroup::delete(path, &state.cgroup_folders, state.outlived || state.pid == 0)?;
     }
     state.rdt.remove()?;
     hooks::run_poststop(&state.poststop, &state.for_hooks(Status::Stopped), state.hooks_place());
