@@ -2,10 +2,10 @@
 
 use crate::narrate::narrate;
 use anyhow::{Context, Result, bail};
-use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 /// Where a group is, as `cgset create --json` tells.
@@ -27,7 +27,7 @@ impl Folders {
         let all: Vec<&PathBuf> = self.v1.iter().chain(&self.unified).collect();
         let gone = |folder: &Path| {
             narrate!("its group goes, if it is empty", "rmdir({})", folder.display());
-            matches!(rustix::fs::rmdir(folder), Ok(()) | Err(Errno::NOENT))
+            std::fs::remove_dir(folder).map_or_else(|error| error.kind() == ErrorKind::NotFound, |()| true)
         };
         let removed = !all.is_empty() && all.iter().all(|folder| gone(folder));
         if removed {
