@@ -95,13 +95,17 @@ pub fn start(layout: &Layout, container: &Container, attach: bool, interactive: 
     let operation =
         Lock::on_dir(&layout.container(id))?.with_context(|| format!("No such container: {}", container.name))?;
     if has_shim(layout, id)? {
-        match layout.read_state(id)?.status {
+        let runs = match layout.read_state(id)?.status {
             // Its shim is still taking it down.
-            Status::Exited | Status::Dead => wait_for_shim(layout, container)?,
-            // Somebody was killed between making it ready and starting it.
-            Status::Created => crate::client::abort(layout, id, "it is started anew")?,
-            _ if attach => return crate::client::attach(layout, container, interactive),
-            _ => return Ok(0),
+            Status::Exited | Status::Dead => wait_for_shim(layout, container).map(|()| false)?,
+            // Somebody was killed between making it ready and starting it, or just after.
+            Status::Created => !crate::client::abort(layout, id, "it is started anew")?,
+            _ => true,
+        };
+        match runs {
+            true if attach => return crate::client::attach(layout, container, interactive),
+            true => return Ok(0),
+            false => {}
         }
     }
     recover(layout, id)?;
@@ -128,7 +132,7 @@ fn wait_for_shim(layout: &Layout, container: &Container) -> Result<()> {
 fn give_up(layout: &Layout, container: &Container, error: anyhow::Error) -> anyhow::Error {
     let id = &container.id;
     let undone = match has_shim(layout, id) {
-        Ok(true) => crate::client::abort(layout, id, &format!("{error:#}")),
+        Ok(true) => crate::client::abort(layout, id, &format!("{error:#}")).map(drop),
         _ => {
             record_failure(layout, id, &error);
             tear_down(layout, container)
@@ -250,25 +254,42 @@ pub fn remove_plan(layout: &Layout, container: &Container) -> Plan {
 
 /// Removes a container. One that runs is killed with `force`, else refused in docker's words.
 pub fn remove(layout: &Layout, container: &Container, force: bool) -> Result<()> {
-    let (id, name) = (&container.id, &container.name);
-    if has_shim(layout, id)? {
-        match layout.read_state(id)?.status {
-            Status::Exited | Status::Dead => wait_for_shim(layout, container)?,
-            Status::Created => crate::client::abort(layout, id, "it is removed")?,
-            _ if force => kill(layout, container)?,
-            _ => bail!(still_up(layout, container)?),
+    let id = &container.id;
+    let _operation = loop {
+        end_shim(layout, container, force)?;
+        let Some(operation) = Lock::on_dir(&layout.container(id))? else { return Ok(()) };
+        if !has_shim(layout, id)? {
+            break operation;
         }
-    }
-    let Some(_operation) = Lock::on_dir(&layout.container(id))? else { return Ok(()) };
-    if has_shim(layout, id)? {
-        bail!("cannot remove container \"/{name}\": somebody has just started it");
-    }
+        // Somebody has started it between the two: it is looked at once more.
+    };
     recover(layout, id)?;
     remove_stillborn_run_dirs(layout, id)?;
     remove_plan(layout, container).execute(layout)?;
     // Whoever was starting it was killed, but what he had called goes on: a shim that has come since we looked
     // has to go as well. One that comes now finds no container.
-    if has_shim(layout, id)? { crate::client::abort(layout, id, "it is removed") } else { Ok(()) }
+    if has_shim(layout, id)? && !crate::client::abort(layout, id, "it is removed")? {
+        kill(layout, container)?;
+    }
+    Ok(())
+}
+
+/// Has the container's shim end, if there is one: what it made ready is taken down, what runs is killed with `force`.
+fn end_shim(layout: &Layout, container: &Container, force: bool) -> Result<()> {
+    let id = &container.id;
+    if !has_shim(layout, id)? {
+        return Ok(());
+    }
+    match layout.read_state(id)?.status {
+        Status::Exited | Status::Dead => return wait_for_shim(layout, container),
+        Status::Created if crate::client::abort(layout, id, "it is removed")? => return Ok(()),
+        // It has just been started, or runs.
+        _ => {}
+    }
+    if !force {
+        bail!(still_up(layout, container)?);
+    }
+    kill(layout, container)
 }
 
 /// A shim that is killed before it has claimed the run folder leaves `run/ID.PID` (see `claim_run_dir`).

@@ -99,16 +99,17 @@ pub fn wait(layout: &Layout, id: &ContainerId) -> Result<i32> {
     Ok(crate::life::state(layout, id)?.exit_code)
 }
 
-/// Has the shim of a container that is not started yet take it down, and waits until it is done.
-pub fn abort(layout: &Layout, id: &ContainerId, reason: &str) -> Result<()> {
+/// Has the shim of a container that is not started yet take it down, and waits until it is done. `false` if the
+/// container runs: somebody, who may have been killed since, had asked for its start before.
+pub fn abort(layout: &Layout, id: &ContainerId, reason: &str) -> Result<bool> {
     // A shim has its lock a moment before it can be spoken to.
     while !crate::life::wait_end(layout, id, Some(Duration::from_millis(5)))? {
         let Ok(mut session) = Session::connect(layout, id) else { continue };
         session.say(&Control::Abort { reason: reason.to_owned() })?;
         if session.next_word()? == Some(Control::Started) {
-            bail!("somebody has just started the container");
+            return Ok(false);
         }
         crate::life::wait_end(layout, id, None)?;
     }
-    Ok(())
+    Ok(true)
 }
