@@ -52,6 +52,7 @@ mod tests {
                 ..ImageConfig::default()
             },
             names: Vec::new(),
+            repo_digests: Vec::new(),
             parent: parent.map(|parent| Digest::of(parent.as_bytes())),
         }
     }

@@ -1,45 +1,22 @@
 //! Image layers: content addressing, overlay mounts, the OCI image layout.
 //!
-//! | files | the concept |
+//! | room | the concept |
 //! | --- | --- |
-//! | [`member`], [`tar_read`], [`tar_write`], [`pax`] | a tar is headers and data in blocks of 512 bytes |
-//! | [`extract`], [`beneath`] | a tar becomes files, and none of them outside the layer |
-//! | [`whiteout`], [`diff`] | how a layer says "deleted", and what changed in an overlay's upper folder |
-//! | [`pipeline`], [`layer`] | one pass: digest, compress, extract; a layer appears whole or not at all |
-//! | [`store`], [`image`] | blobs named by their digests, and the index that names the images |
-//! | [`overlay`], [`mount`] | folders laid over each other |
-//! | [`import`], [`commit`], [`tag`], [`remove`], [`history`], [`list`] | the commands that people know from docker |
-//! | [`reach`], [`gc`], [`fsck`] | what refers to what; removing what nothing refers to; proving the rest |
+//! | [`archive`] | a tar is headers and data in blocks of 512 bytes |
+//! | [`layer`] | a tar becomes files, none of them outside the layer, digested in one pass; how a layer says "deleted" |
+//! | [`image`] | blobs named by their digests, the index that names the images, and the commands on them |
+//! | [`mount`] | folders laid over each other |
+//! | [`care`] | what refers to what; removing what nothing refers to; proving the rest |
 
 #![forbid(unsafe_code)]
 
-mod add;
-mod beneath;
-mod change;
+mod archive;
+mod care;
 mod cli;
-mod commit;
-mod diff;
-mod extract;
-mod fsck;
-mod gc;
-mod history;
 mod image;
-mod import;
 mod layer;
-mod list;
-mod member;
 mod mount;
 mod output;
-mod overlay;
-mod pax;
-mod pipeline;
-mod reach;
-mod remove;
-mod store;
-mod tag;
-mod tar_read;
-mod tar_write;
-mod whiteout;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -64,7 +41,7 @@ fn run(command: Command) -> Result<u8> {
     let layout = Layout::from_env()?;
     // `umount` must work whatever became of the store.
     if let Command::Umount(args) = command {
-        return overlay::umount(&args.target).map(|()| 0);
+        return mount::overlay::umount(&args.target).map(|()| 0);
     }
     if !rustix::process::geteuid().is_root() {
         bail!("use the image store: layerfs must run as root, as it makes files of any owner and mounts overlays");
@@ -73,19 +50,19 @@ fn run(command: Command) -> Result<u8> {
     rustix::process::umask(rustix::fs::Mode::empty());
     layout.open()?;
     match command {
-        Command::Import(args) => import::run(&layout, &args)?,
-        Command::Add(args) => add::run(&layout, &args)?,
-        Command::Commit(args) => commit::run(&layout, &args)?,
-        Command::Diff(args) => diff::run(&args)?,
+        Command::Import(args) => image::import::run(&layout, &args)?,
+        Command::Add(args) => layer::add::run(&layout, &args)?,
+        Command::Commit(args) => image::commit::run(&layout, &args)?,
+        Command::Diff(args) => layer::diff::run(&args)?,
         Command::Mount(args) => mount::run(&layout, &args)?,
         Command::Umount(_) => {}
-        Command::Ls(args) => list::ls(&layout, &args)?,
-        Command::Inspect(args) => list::inspect(&layout, &args)?,
-        Command::Tag(args) => tag::run(&layout, &args)?,
-        Command::Rm(args) => return remove::run(&layout, &args),
-        Command::History(args) => history::run(&layout, &args)?,
-        Command::Gc(args) => gc::run(&layout, &args)?,
-        Command::Fsck(args) => return fsck::run(&layout, &args),
+        Command::Ls(args) => image::list::ls(&layout, &args)?,
+        Command::Inspect(args) => image::list::inspect(&layout, &args)?,
+        Command::Tag(args) => image::tag::run(&layout, &args)?,
+        Command::Rm(args) => return image::remove::run(&layout, &args),
+        Command::History(args) => image::history::run(&layout, &args)?,
+        Command::Gc(args) => care::gc::run(&layout, &args)?,
+        Command::Fsck(args) => return care::fsck::run(&layout, &args),
     }
     Ok(0)
 }

@@ -2,7 +2,7 @@
 //!
 //! `index.json` is replaced by rename, so a reader needs no lock: it sees one whole state or the next.
 
-use crate::oci::image::{self, Descriptor, ImageConfig, Index, Manifest};
+use crate::oci::image::{self, Descriptor, ImageConfig, Index, Manifest, Platform};
 use crate::{Digest, Layout, Reference, publish};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub struct Image {
     pub config: ImageConfig,
     /// Its names, familiar form (`python:3-slim`), sorted. None: dangling, or a build step.
     pub names: Vec<String>,
+    /// The digests that registries know it by, `NAME@DIGEST` in full, sorted.
+    pub repo_digests: Vec<String>,
     /// The image that its last build step started from.
     pub parent: Option<Digest>,
 }
@@ -85,6 +87,7 @@ pub fn all(layout: &Layout) -> Result<Vec<Image>> {
         match by_id.get(&image.id) {
             Some(&i) => {
                 images[i].names.extend(image.names);
+                images[i].repo_digests.extend(image.repo_digests);
                 images[i].parent = images[i].parent.take().or(image.parent);
             }
             None => {
@@ -94,8 +97,10 @@ pub fn all(layout: &Layout) -> Result<Vec<Image>> {
         }
     }
     for image in &mut images {
-        image.names.sort();
-        image.names.dedup();
+        for list in [&mut image.names, &mut image.repo_digests] {
+            list.sort();
+            list.dedup();
+        }
     }
     Ok(images)
 }
@@ -156,11 +161,9 @@ pub fn load(layout: &Layout, listed: Descriptor) -> Result<Image> {
             break;
         }
         let index: Index = read_blob(layout, &descriptor.digest)?;
-        let ours = index.manifests.into_iter().find(|d| {
-            d.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == image::host_architecture())
-        });
-        descriptor =
-            ours.with_context(|| format!("{} has no image for linux/{}", listed.digest, image::host_architecture()))?;
+        let host = Platform::host();
+        let ours = index.manifests.into_iter().find(|d| d.platform.as_ref().is_some_and(|p| host.takes(p)));
+        descriptor = ours.with_context(|| format!("{} has no image for {host}", listed.digest))?;
     }
     let manifest: Manifest = read_blob(layout, &descriptor.digest)?;
     let config: ImageConfig = read_blob(layout, &manifest.config.digest)?;
@@ -172,6 +175,10 @@ pub fn load(layout: &Layout, listed: Descriptor) -> Result<Image> {
         id: manifest.config.digest.clone(),
         // skopeo writes the name as it was typed: `busybox` is `busybox:latest` here too.
         names: listed.annotation(image::REF_NAME).map(with_tag).into_iter().collect(),
+        repo_digests: listed
+            .annotation(image::REPO_DIGESTS)
+            .map(|list| list.split_whitespace().map(str::to_owned).collect())
+            .unwrap_or_default(),
         descriptor,
         manifest,
         config,

@@ -18,8 +18,16 @@ pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Media type of a layer: a gzip'd tar.
 pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// Media type of a layer: a tar compressed with zstd.
+pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Docker's manifest list, the same thing as [`INDEX`].
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Docker's manifest (schema 2), the same thing as [`MANIFEST`].
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// Docker's configuration, the same thing as [`CONFIG`].
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// Docker's layer, the same thing as [`LAYER_GZIP`].
+pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// The annotation that names an image in `index.json` (`python:3-slim`); skopeo, umoci and podman read it.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -27,6 +35,9 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub const FULL_NAME: &str = "io.containerd.image.name";
 /// The annotation that says which image (by id) a build step started from.
 pub const PARENT: &str = "org.ctr.image.parent";
+/// The annotation that says under which digests registries know an image: `NAME@DIGEST`, in full, with spaces between. It is
+/// the digest that was asked for, which is an index's where there is one for several platforms.
+pub const REPO_DIGESTS: &str = "org.ctr.image.repo-digests";
 
 /// A link to content: what, which and how much (descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,19 +86,66 @@ pub struct Platform {
     pub architecture: String,
     /// Go's name of the system: `linux`.
     pub os: String,
+    /// The processor's version: `v8`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// Keys not named here.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Go's name of the processor that this program was built for.
-pub fn host_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "x86" => "386",
-        "aarch64" => "arm64",
-        "powerpc64" => "ppc64le",
-        other => other,
+impl Platform {
+    /// The one that this program was built for.
+    pub fn host() -> Platform {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "x86" => "386",
+            "aarch64" => "arm64",
+            "powerpc64" => "ppc64le",
+            other => other,
+        };
+        Platform { architecture: architecture.to_owned(), os: "linux".to_owned(), variant: None, extra: Map::new() }
+    }
+
+    /// Reads what `--platform` takes: `linux/arm64`, `linux/arm/v7`, `arm64`; also the kernel's names of processors.
+    ///
+    /// # Errors
+    /// More than three parts, or an empty one.
+    pub fn parse(text: &str) -> anyhow::Result<Platform> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [architecture] => ("linux", architecture, None),
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] => (os, architecture, Some(variant)),
+            _ => anyhow::bail!("{text:?} is no platform: write it as linux/amd64 or linux/arm/v7"),
+        };
+        if parts.iter().any(|part| part.is_empty()) {
+            anyhow::bail!("{text:?} is no platform: write it as linux/amd64 or linux/arm/v7");
+        }
+        let architecture = match architecture {
+            "x86_64" | "x86-64" => "amd64",
+            "aarch64" => "arm64",
+            "i386" | "i686" => "386",
+            other => other,
+        };
+        let variant = variant.filter(|variant| (architecture, *variant) != ("arm64", "v8")).map(str::to_owned);
+        Ok(Platform { architecture: architecture.to_owned(), os: os.to_owned(), variant, extra: Map::new() })
+    }
+
+    /// Whether an image for `other` is one for this platform. `arm64` and `arm64/v8` are the same.
+    pub fn takes(&self, other: &Platform) -> bool {
+        let variant =
+            |of: &Platform| of.variant.clone().filter(|v| (of.architecture.as_str(), v.as_str()) != ("arm64", "v8"));
+        self.os == other.os
+            && self.architecture == other.architecture
+            && variant(self).is_none_or(|wanted| variant(other) == Some(wanted))
+    }
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
     }
 }
 

@@ -4,7 +4,7 @@
 //! `..` lead to where they would lead a process inside, and no further. What comes last is then named relative to
 //! the open folder, and never followed.
 
-use crate::whiteout;
+use crate::layer::whiteout;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat, unlinkat};
 use rustix::io::Errno;

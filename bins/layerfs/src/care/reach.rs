@@ -1,6 +1,6 @@
 //! What refers to what, from the roots down: the index, the containers, and what is mounted now.
 
-use crate::{layer, overlay};
+use crate::{layer, mount::overlay};
 use anyhow::{Context, Result};
 use layout::oci::image::{DOCKER_LIST, Descriptor, INDEX, ImageConfig, Index, Manifest};
 use layout::{Digest, Layout, images};

@@ -1,10 +1,14 @@
 //! `layerfs commit`: a parent image, and what changed on it, become an image.
 
 use crate::cli::CommitArgs;
-use crate::{diff, image, import, layer, output, pipeline, store};
+use crate::{
+    image::{self, import, store},
+    layer::{self, diff, pipeline},
+    output,
+};
 use anyhow::{Context, Result, bail};
 use layout::images::{self, LayerInfo};
-use layout::oci::image::{Descriptor, History, ImageConfig, RunConfig, host_architecture};
+use layout::oci::image::{Descriptor, History, ImageConfig, Platform, RunConfig};
 use layout::{Digest, Layout, Reference, time};
 use std::io::Read;
 use std::path::Path;
@@ -52,7 +56,7 @@ pub fn run(layout: &Layout, args: &CommitArgs) -> Result<()> {
 fn find_parent(layout: &Layout, wanted: &str) -> Result<Parent> {
     if wanted == "scratch" {
         let config =
-            ImageConfig { architecture: host_architecture().to_owned(), os: "linux".to_owned(), ..Default::default() };
+            ImageConfig { architecture: Platform::host().architecture, os: "linux".to_owned(), ..Default::default() };
         return Ok(Parent { id: None, config, layers: Vec::new() });
     }
     if let Some(parent) = parent_by_id(layout, wanted)? {

@@ -1,8 +1,13 @@
 //! `layerfs mount`: an image's layers, laid over each other at a folder.
 
+pub mod overlay;
+
 use crate::cli::MountArgs;
-use crate::overlay::Overlay;
-use crate::{image, layer, store};
+use crate::mount::overlay::Overlay;
+use crate::{
+    image::{self, store},
+    layer,
+};
 use anyhow::{Context, Result, bail};
 use layout::{Digest, Layout, images};
 use rustix::fs::Mode;

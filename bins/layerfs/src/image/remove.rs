@@ -4,7 +4,11 @@
 //! towards it. What a container uses, or what another image was built on, stays.
 
 use crate::cli::RmArgs;
-use crate::{gc, image, output, store};
+use crate::{
+    care::gc,
+    image::{self, store},
+    output,
+};
 use anyhow::{Context, Result, bail};
 use layout::exit;
 use layout::lock::Lock;

@@ -3,7 +3,7 @@
 //! Blobs never change, so they need no lock, only to appear whole. The index changes, under its lock, by being replaced.
 //! Whoever makes blobs or layers holds the gc lock shared from before the first of them until the index refers to them.
 
-use crate::beneath;
+use crate::layer::beneath;
 use anyhow::{Context, Result};
 use layout::lock::Lock;
 use layout::oci::image::Index;

@@ -5,8 +5,8 @@
 //! zeros end the archive. The header's fields are read by the `tar` crate; what comes ahead is read here, because
 //! the crate splits PAX records at newlines, which binary values hold, and reads them whole whatever their size.
 
-use crate::member::{Kind, Member};
-use crate::pax;
+use crate::archive::member::{Kind, Member};
+use crate::archive::pax;
 use anyhow::{Context, Result, bail};
 use std::io::{self, Read};
 use tar::{EntryType, Header};

@@ -8,8 +8,8 @@
 //! The double arrow is a queue of a few chunks between two threads: (un)compressing takes as long as all the rest.
 //! The queue is bounded, so memory is too, whatever the size of the layer.
 
-use crate::extract;
-use crate::tar_read::TarReader;
+use crate::archive::read::TarReader;
+use crate::layer::extract;
 use anyhow::{Context, Result, anyhow, bail};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;

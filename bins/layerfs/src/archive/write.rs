@@ -2,8 +2,8 @@
 //!
 //! The same members give the same bytes: no time of writing, no user names, records in a fixed order.
 
-use crate::member::{Kind, Member};
-use crate::pax;
+use crate::archive::member::{Kind, Member};
+use crate::archive::pax;
 use anyhow::{Context, Result, bail};
 use std::io::{self, Read, Write};
 use tar::{EntryType, Header};
@@ -135,7 +135,7 @@ fn put_path(header: &mut Header, path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tar_read::TarReader;
+    use crate::archive::read::TarReader;
 
     fn member(path: &[u8]) -> Member {
         Member {

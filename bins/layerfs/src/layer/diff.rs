@@ -4,10 +4,10 @@
 //! it takes time by the change. A container may still be writing, and may swap a folder for a link meanwhile; so
 //! every path is opened from the upper folder down with no link on the way.
 
+use crate::archive::member::{Kind, Member};
+use crate::archive::write::TarWriter;
 use crate::cli::DiffArgs;
-use crate::member::{Kind, Member};
-use crate::tar_write::TarWriter;
-use crate::{beneath, whiteout};
+use crate::layer::{beneath, whiteout};
 use anyhow::{Context, Result};
 use rustix::fs::{FileType, OFlags, Stat, major, minor};
 use rustix::io::Errno;

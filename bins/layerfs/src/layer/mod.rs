@@ -3,7 +3,14 @@
 //! A layer is made in `tmp/` and renamed into place. Two that make the same layer at the same time make the same thing, so the
 //! one who comes second drops theirs and is content.
 
-use crate::{pipeline, store};
+pub mod add;
+pub mod beneath;
+pub mod diff;
+pub mod extract;
+pub mod pipeline;
+pub mod whiteout;
+
+use crate::image::store;
 use anyhow::{Context, Result, bail};
 use layout::images::LayerInfo;
 use layout::oci::image::{Descriptor, LAYER_GZIP};

@@ -1,9 +1,12 @@
 //! `layerfs import`: a root filesystem's tar becomes an image of one layer.
 
 use crate::cli::ImportArgs;
-use crate::{change, image, layer, output, store};
+use crate::{
+    image::{self, change, store},
+    layer, output,
+};
 use anyhow::{Context, Result};
-use layout::oci::image::{History, ImageConfig, RunConfig, host_architecture};
+use layout::oci::image::{History, ImageConfig, Platform, RunConfig};
 use layout::{Layout, Reference, time};
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -24,7 +27,7 @@ pub fn run(layout: &Layout, args: &ImportArgs) -> Result<()> {
     let created = time::now();
     let image = ImageConfig {
         created: Some(created.clone()),
-        architecture: host_architecture().to_owned(),
+        architecture: Platform::host().architecture,
         os: "linux".to_owned(),
         config,
         rootfs: layout::oci::image::RootFs { diff_ids: vec![layer.diff_id], ..Default::default() },

@@ -4,7 +4,7 @@
 //! now, nothing will.
 
 use crate::cli::GcArgs;
-use crate::{beneath, output, reach, store};
+use crate::{care::reach, image::store, layer::beneath, output};
 use anyhow::{Context, Result};
 use layout::lock::Lock;
 use layout::{Digest, Layout, publish, units};

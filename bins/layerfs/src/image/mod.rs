@@ -3,7 +3,15 @@
 //! The rules of `index.json`: an image with names has one descriptor a name; an image without any (a build step, or one whose
 //! name went to another) has one without a name. All descriptors of an image carry the same parent.
 
-use crate::store;
+pub mod change;
+pub mod commit;
+pub mod history;
+pub mod import;
+pub mod list;
+pub mod remove;
+pub mod store;
+pub mod tag;
+
 use anyhow::{Context, Result};
 use layout::oci::image::{CONFIG, Descriptor, FULL_NAME, ImageConfig, Index, MANIFEST, Manifest, PARENT, REF_NAME};
 use layout::{Digest, Layout, Reference, images};

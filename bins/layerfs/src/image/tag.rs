@@ -1,7 +1,7 @@
 //! `layerfs tag`: another name for an image.
 
 use crate::cli::TagArgs;
-use crate::{image, import, store};
+use crate::image::{self, import, store};
 use anyhow::{Context, Result};
 use layout::oci::image::Index;
 use layout::{Digest, Layout, images};

@@ -4,7 +4,11 @@
 //! are no fault, only rubbish: `gc` is for them.
 
 use crate::cli::FsckArgs;
-use crate::{layer, output, pipeline, store};
+use crate::{
+    image::store,
+    layer::{self, pipeline},
+    output,
+};
 use anyhow::{Context, Result};
 use layout::oci::image::{DOCKER_LIST, Descriptor, INDEX, ImageConfig, Index, Manifest};
 use layout::{Digest, Layout, images};

@@ -1,7 +1,10 @@
 //! `layerfs add`: a tar on standard input becomes a layer, for `commit --layer` to make an image with.
 
 use crate::cli::AddArgs;
-use crate::{import, layer, output, store};
+use crate::{
+    image::{import, store},
+    layer, output,
+};
 use anyhow::{Context, Result};
 use layout::{Digest, Layout, images};
 use serde::Serialize;

@@ -5,7 +5,7 @@
 //! fsopen(2), one fsconfig(2) call an option (`lowerdir+` once a layer, kernel 6.8), fsmount(2) and move_mount(2): no
 //! limit, no escaping, and a sentence from the kernel when something is wrong.
 
-use crate::beneath;
+use crate::layer::beneath;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;

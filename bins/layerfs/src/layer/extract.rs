@@ -4,9 +4,9 @@
 //! comes last in a path is followed, and every file is made anew (`O_EXCL`), so that an archive that plants a link
 //! and then writes through it writes nowhere. Whiteouts take overlayfs's form on the way.
 
-use crate::member::{Kind, Member};
-use crate::tar_read::TarReader;
-use crate::{beneath, whiteout};
+use crate::archive::member::{Kind, Member};
+use crate::archive::read::TarReader;
+use crate::layer::{beneath, whiteout};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;

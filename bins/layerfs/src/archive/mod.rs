@@ -1,0 +1,6 @@
+//! Tar archives: headers and data in blocks of 512 bytes, read and written member by member.
+
+pub mod member;
+pub mod pax;
+pub mod read;
+pub mod write;
