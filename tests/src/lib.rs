@@ -5,6 +5,7 @@
 //! | [`sandbox`] | [`Sandbox`]: a `CTR_ROOT` and `CTR_RUN` of one test's own, gone without trace at its end |
 //! | [`output`] | running a program with a deadline, and saying what it should have printed |
 //! | [`cell`] | a machine within the machine, for other people's engines and their daemons |
+//! | [`registry`] | a registry of the test's own: open, behind a password, behind TLS |
 //! | [`image`] | the base image, made of the host's own programs |
 //! | [`pty`] | a terminal to run a program in |
 //! | [`process`] | what /proc tells of a process, and ending it |
@@ -22,6 +23,7 @@ pub mod leaks;
 pub mod output;
 pub mod process;
 pub mod pty;
+pub mod registry;
 pub mod sandbox;
 #[allow(unsafe_code)]
 mod sys;
@@ -29,6 +31,7 @@ mod sys;
 pub use cell::Cell;
 pub use output::Output;
 pub use pty::Pty;
+pub use registry::Registry;
 pub use sandbox::Sandbox;
 
 use std::path::PathBuf;
