@@ -43,6 +43,9 @@ impl TryFrom<String> for Digest {
             Some(hex) if hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
                 Ok(Digest(text))
             }
+            None if text.starts_with("sha512:") => {
+                bail!("{text:?} is a digest of the algorithm sha512, and only sha256 is supported")
+            }
             _ => bail!("{text:?} is no digest (sha256: and 64 hexadecimal digits)"),
         }
     }
@@ -160,6 +163,8 @@ mod tests {
     fn digests_are_checked_when_they_are_read() {
         assert_eq!(Digest::of(b"").as_str(), EMPTY);
         assert_eq!(EMPTY.parse::<Digest>().unwrap().short(), "e3b0c44298fc");
+        let sha512 = format!("sha512:{}", "0".repeat(128)).parse::<Digest>().unwrap_err().to_string();
+        assert!(sha512.contains("only sha256"), "{sha512}");
         for bad in ["sha256:../../etc/passwd", "sha512:00", "e3b0c442", &EMPTY.to_uppercase()] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }

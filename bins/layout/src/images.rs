@@ -3,10 +3,14 @@
 //! `index.json` is replaced by rename, so a reader needs no lock: it sees one whole state or the next.
 
 use crate::oci::image::{self, Descriptor, ImageConfig, Index, Manifest, Platform};
-use crate::{Digest, Layout, Reference, publish};
+use crate::{Digest, Layout, Reference};
 use anyhow::{Context, Result, bail};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 
 /// What is known of an extracted layer: `layers/HEX/layer.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +68,14 @@ pub fn layer_size(layout: &Layout, diff_id: &Digest) -> Result<u64> {
     }
 }
 
-/// Reads `index.json`.
+/// Reads `index.json`. Entries that cannot be understood are in [`Index::foreign`].
+///
+/// # Errors
+/// It is not there, or is no index: then `layerfs fsck --repair` lists again what the blobs hold.
 pub fn index(layout: &Layout) -> Result<Index> {
-    publish::read_json(&layout.index())
+    let file = layout.index();
+    let read = std::fs::read(&file).map_err(anyhow::Error::from).and_then(|bytes| Index::parse(&bytes));
+    read.with_context(|| format!("read {} (layerfs fsck --repair makes a new one from the blobs)", file.display()))
 }
 
 /// All images, in the order of `index.json`; several names of one image are one entry. An image that cannot be
@@ -74,7 +83,11 @@ pub fn index(layout: &Layout) -> Result<Index> {
 pub fn all(layout: &Layout) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
     let mut by_id: BTreeMap<Digest, usize> = BTreeMap::new();
-    for descriptor in index(layout)?.manifests {
+    let index = index(layout)?;
+    for entry in &index.foreign {
+        eprintln!("WARNING: an entry of index.json is left out: {}", Index::why_foreign(entry));
+    }
+    for descriptor in index.manifests {
         let digest = descriptor.digest.clone();
         // One that cannot be read (damaged, or for another processor) must not take all others along.
         let image = match load(layout, descriptor) {
@@ -166,6 +179,9 @@ pub fn load(layout: &Layout, listed: Descriptor) -> Result<Image> {
         descriptor = ours.with_context(|| format!("{} has no image for {host}", listed.digest))?;
     }
     let manifest: Manifest = read_blob(layout, &descriptor.digest)?;
+    if manifest.schema_version != 2 {
+        bail!("read {}: it has the schemaVersion {}, and only 2 is known", descriptor.digest, manifest.schema_version);
+    }
     let config: ImageConfig = read_blob(layout, &manifest.config.digest)?;
     let parent = match listed.annotation(image::PARENT) {
         Some(parent) => Some(parent.parse().context("read the parent of an image in index.json")?),
@@ -186,15 +202,65 @@ pub fn load(layout: &Layout, listed: Descriptor) -> Result<Image> {
     })
 }
 
-/// Reads a JSON blob.
+/// The most bytes that a manifest or a configuration may have. (Registries and other tools take 4 MiB.)
+pub const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// Reads a JSON blob: a manifest, an index, a configuration.
+///
+/// # Errors
+/// It is not there, no regular file, not of the form that was asked for, or larger than [`MAX_DOCUMENT`].
 pub fn read_blob<T: serde::de::DeserializeOwned>(layout: &Layout, digest: &Digest) -> Result<T> {
-    publish::read_json(&layout.blob(digest))
+    let file = layout.blob(digest);
+    let read = open_blob(layout, digest).and_then(|(blob, size)| {
+        if size > MAX_DOCUMENT {
+            bail!("it has {size} bytes, and no document of an image has more than {MAX_DOCUMENT}");
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        blob.take(MAX_DOCUMENT).read_to_end(&mut bytes)?;
+        Ok(serde_json::from_slice(&bytes)?)
+    });
+    read.with_context(|| format!("read {}", file.display()))
+}
+
+/// Opens a blob; gives its size too.
+///
+/// # Errors
+/// It is not there, or no regular file: a link would lead out of the store, a pipe would keep its reader waiting.
+pub fn open_blob(layout: &Layout, digest: &Digest) -> Result<(File, u64)> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(layout.blob(digest), flags, Mode::empty()) {
+        Err(Errno::LOOP) => bail!("it is a symbolic link, and no file of the store"),
+        opened => File::from(opened?),
+    };
+    let found = opened.metadata()?;
+    if !found.is_file() {
+        bail!("it is no regular file");
+    }
+    Ok((opened, found.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publish;
     use serde_json::json;
+
+    #[test]
+    fn one_entry_that_is_not_understood_does_not_hide_the_others() {
+        let good = Descriptor::new(image::MANIFEST, Digest::of(b"a"), 1);
+        let foreign = json!({"mediaType": image::MANIFEST, "digest": format!("sha512:{}", "a".repeat(128)), "size": 3});
+        let text = json!({"schemaVersion": 2, "manifests": [foreign, good, {"size": -1}], "other": 1}).to_string();
+        let index = Index::parse(text.as_bytes()).unwrap();
+        assert_eq!((index.manifests.as_slice(), index.foreign.len()), ([good].as_slice(), 2));
+        assert!(Index::why_foreign(&index.foreign[0]).contains("sha512"));
+        assert_eq!(Index::parse(&index.encode().unwrap()).unwrap(), index);
+        assert!(index.extra.contains_key("other"));
+        for bad in
+            [&b"{}"[..], b"[]", b"{\"schemaVersion\":3,\"manifests\":[]}", b"{\"schemaVersion\":2,\"manifests\":1}"]
+        {
+            assert!(Index::parse(bad).is_err());
+        }
+    }
 
     #[test]
     fn images_that_other_tools_named_are_found() {

@@ -93,7 +93,8 @@ impl Layout {
         if !self.index().exists() {
             // Made under the lock, so that a first import beside us is not overwritten with an empty index.
             let _guard = crate::lock::Lock::exclusive(&self.index_lock())?;
-            if !self.index().exists() {
+            // Where there are blobs, an index that is not there was lost: an empty one would make rubbish of all of them.
+            if !self.index().exists() && fs::read_dir(self.blobs()).is_ok_and(|mut blobs| blobs.next().is_none()) {
                 publish::json_durable(self, &self.index(), &crate::oci::image::Index::default())?;
             }
         }

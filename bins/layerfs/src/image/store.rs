@@ -9,6 +9,7 @@ use layout::lock::Lock;
 use layout::oci::image::Index;
 use layout::{Digest, Layout, images, publish};
 use serde::Serialize;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ pub fn put_json<T: Serialize>(layout: &Layout, value: &T) -> Result<(Digest, u64
     let target = layout.blob(&digest);
     if !target.exists() {
         let mut file = temp_file(layout)?;
-        std::io::Write::write_all(&mut file, &bytes).with_context(|| format!("write {}", target.display()))?;
+        file.write_all(&bytes).with_context(|| format!("write {}", target.display()))?;
         publish::persist_durable(file, &target)?;
     }
     Ok((digest, bytes.len() as u64))
@@ -90,7 +91,8 @@ pub fn edit_index<T>(layout: &Layout, edit: impl FnOnce(&mut Index) -> Result<T>
     if index != before {
         let file = layout.index();
         let mut temp = temp_file(layout)?;
-        serde_json::to_writer(&mut temp, &index).with_context(|| format!("write {}", file.display()))?;
+        let bytes = index.encode().with_context(|| format!("encode {}", file.display()))?;
+        temp.write_all(&bytes).with_context(|| format!("write {}", file.display()))?;
         publish::persist_durable(temp, &file)?;
     }
     Ok(result)

@@ -160,6 +160,9 @@ pub struct Index {
     pub media_type: Option<String>,
     /// What it lists.
     pub manifests: Vec<Descriptor>,
+    /// Entries of `manifests` that another tool wrote and this one cannot read (a digest of another algorithm, say).
+    #[serde(skip)]
+    pub foreign: Vec<Value>,
     /// Keys not named here.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -167,7 +170,63 @@ pub struct Index {
 
 impl Default for Index {
     fn default() -> Self {
-        Index { schema_version: 2, media_type: Some(INDEX.to_owned()), manifests: Vec::new(), extra: Map::new() }
+        Index {
+            schema_version: 2,
+            media_type: Some(INDEX.to_owned()),
+            manifests: Vec::new(),
+            foreign: Vec::new(),
+            extra: Map::new(),
+        }
+    }
+}
+
+impl Index {
+    /// Reads an index of which single entries may not be understood: one of them must not hide all others.
+    ///
+    /// # Errors
+    /// What is no index at all, or one of a version that is not known.
+    pub fn parse(bytes: &[u8]) -> anyhow::Result<Index> {
+        let index = match serde_json::from_slice::<Index>(bytes) {
+            Ok(index) => index,
+            Err(error) => Self::parse_entries(bytes).ok_or(error)?,
+        };
+        match index.schema_version {
+            2 => Ok(index),
+            other => anyhow::bail!("it has the schemaVersion {other}, and only 2 is known"),
+        }
+    }
+
+    /// The slow way: entry by entry. `None` when not only entries are wrong.
+    fn parse_entries(bytes: &[u8]) -> Option<Index> {
+        let mut whole: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+        let Some(Value::Array(entries)) = whole.insert("manifests".to_owned(), Value::Array(Vec::new())) else {
+            return None;
+        };
+        let mut index: Index = serde_json::from_value(Value::Object(whole)).ok()?;
+        for entry in entries {
+            match Descriptor::deserialize(&entry) {
+                Ok(descriptor) => index.manifests.push(descriptor),
+                Err(_) => index.foreign.push(entry),
+            }
+        }
+        Some(index)
+    }
+
+    /// The index as it is written, on one line, with what another tool wrote and this one does not understand.
+    pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let mut value = serde_json::to_value(self)?;
+        if let Some(Value::Array(entries)) = value.get_mut("manifests") {
+            entries.extend(self.foreign.iter().cloned());
+        }
+        serde_json::to_vec(&value)
+    }
+
+    /// Why an entry of [`Index::foreign`] cannot be read.
+    pub fn why_foreign(entry: &Value) -> String {
+        match Descriptor::deserialize(entry) {
+            Ok(_) => "it can be read".to_owned(),
+            Err(error) => error.to_string(),
+        }
     }
 }
 
