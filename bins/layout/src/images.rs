@@ -2,6 +2,8 @@
 //!
 //! `index.json` is replaced by rename, so a reader needs no lock: it sees one whole state or the next.
 
+pub mod platforms;
+
 use crate::oci::image::{self, Descriptor, ImageConfig, Index, Manifest, Platform};
 use crate::{Digest, Layout, Reference};
 use anyhow::{Context, Result, bail};
@@ -167,17 +169,12 @@ fn with_tag(wanted: &str) -> String {
 
 /// Loads the image behind a descriptor of `index.json`; of an index of several platforms, the host's.
 pub fn load(layout: &Layout, listed: Descriptor) -> Result<Image> {
-    let mut descriptor = listed.clone();
-    // An index may list indexes; nobody nests them deeper than this.
-    for _ in 0..4 {
-        if descriptor.media_type != image::INDEX && descriptor.media_type != image::DOCKER_LIST {
-            break;
-        }
-        let index: Index = read_blob(layout, &descriptor.digest)?;
-        let host = Platform::host();
-        let ours = index.manifests.into_iter().find(|d| d.platform.as_ref().is_some_and(|p| host.takes(p)));
-        descriptor = ours.with_context(|| format!("{} has no image for {host}", listed.digest))?;
-    }
+    load_for(layout, listed, None)
+}
+
+/// As [`load`], with the image of a platform that was asked for.
+pub fn load_for(layout: &Layout, listed: Descriptor, platform: Option<&Platform>) -> Result<Image> {
+    let descriptor = platforms::choose(layout, &listed, platform)?;
     let manifest: Manifest = read_blob(layout, &descriptor.digest)?;
     if manifest.schema_version != 2 {
         bail!("read {}: it has the schemaVersion {}, and only 2 is known", descriptor.digest, manifest.schema_version);

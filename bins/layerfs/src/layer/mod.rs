@@ -20,30 +20,55 @@ use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// An empty tar: what `scratch` is made of where overlayfs asks for a layer.
 const EMPTY_TAR: &[u8] = &[0; 1024];
 
+/// A layer that is read, extracted and verified, and still in `tmp/`: dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What it is.
+    pub info: LayerInfo,
+    folder: store::TempFolder,
+    /// Its blob, unless it is in the store already.
+    blob: Option<NamedTempFile>,
+}
+
+impl Prepared {
+    /// Puts it into the store: the blob first, then the folder that names it.
+    pub fn publish(self, layout: &Layout) -> Result<LayerInfo> {
+        if let Some(blob) = self.blob {
+            publish::persist_durable(blob, &layout.blob(&self.info.blob.digest))?;
+        }
+        publish_folder(layout, self.folder, &self.info)?;
+        Ok(self.info)
+    }
+}
+
 /// Stores a layer from a tar stream, plain or gzip'd: its blob and its files. The caller holds the gc lock shared.
 pub fn store(layout: &Layout, input: impl Read + Send) -> Result<LayerInfo> {
-    let folder = new_folder(layout)?;
-    let blob = store::temp_file(layout)?;
-    let passed = pipeline::store(input, blob.reopen().context("open a temporary file")?, &folder.path().join("diff"))?;
-
+    let prepared = prepare(layout, input)?;
     // Known already: the blob that it was stored as stays the one, so that images share it.
-    if let Some(known) = info(layout, &passed.diff_id)?
+    if let Some(known) = info(layout, &prepared.info.diff_id)?
         && layout.blob(&known.blob.digest).exists()
     {
         return Ok(known);
     }
+    prepared.publish(layout)
+}
+
+/// The first half of [`store`]: reads the tar stream, extracts it, and compresses it unless it is.
+pub fn prepare(layout: &Layout, input: impl Read + Send) -> Result<Prepared> {
+    let folder = new_folder(layout)?;
+    let blob = store::temp_file(layout)?;
+    let passed = pipeline::store(input, blob.reopen().context("open a temporary file")?, &folder.path().join("diff"))?;
     let info = LayerInfo {
         diff_id: passed.diff_id,
         size: passed.size,
         blob: Descriptor::new(LAYER_GZIP, passed.blob_digest, passed.blob_size),
     };
-    publish::persist_durable(blob, &layout.blob(&info.blob.digest))?;
-    publish_folder(layout, folder, &info)?;
-    Ok(info)
+    Ok(Prepared { info, folder, blob: Some(blob) })
 }
 
 /// Makes sure that a layer is extracted; where it is not, extracts it from its blob and verifies both digests.
@@ -51,18 +76,25 @@ pub fn ensure(layout: &Layout, diff_id: &Digest, blob: &Descriptor) -> Result<()
     if layout.layer_diff(diff_id).is_dir() {
         return Ok(());
     }
-    let folder = new_folder(layout)?;
     let file = layout.blob(&blob.digest);
+    let opened = File::open(&file).with_context(|| format!("open {}", file.display()));
+    let opened = opened.with_context(|| format!("extract the layer {}", blob.digest))?;
+    prepare_blob(layout, opened, diff_id, blob)?.publish(layout).map(drop)
+}
+
+/// Extracts a layer from a file that is its blob, and verifies both digests.
+pub fn prepare_blob(layout: &Layout, file: File, diff_id: &Digest, blob: &Descriptor) -> Result<Prepared> {
+    let folder = new_folder(layout)?;
     let failed = || format!("extract the layer {}", blob.digest);
-    let opened = File::open(&file).with_context(|| format!("open {}", file.display())).with_context(failed)?;
-    let passed = pipeline::unpack(opened, &folder.path().join("diff")).with_context(failed)?;
+    let passed = pipeline::unpack(file, &folder.path().join("diff")).with_context(failed)?;
     if passed.blob_digest != blob.digest || passed.blob_size != blob.size {
         bail!("{}: its content has the digest {} and {} bytes", failed(), passed.blob_digest, passed.blob_size);
     }
     if passed.diff_id != *diff_id {
         bail!("{}: uncompressed it is {}, and the image says {diff_id}", failed(), passed.diff_id);
     }
-    publish_folder(layout, folder, &LayerInfo { diff_id: passed.diff_id, size: passed.size, blob: blob.clone() })
+    let info = LayerInfo { diff_id: passed.diff_id, size: passed.size, blob: blob.clone() };
+    Ok(Prepared { info, folder, blob: None })
 }
 
 /// The diff id of the layer that holds nothing, which is made if it is not there.

@@ -274,6 +274,19 @@ pub struct ImageConfig {
     pub extra: Map<String, Value>,
 }
 
+impl ImageConfig {
+    /// What it says that it is for. The variant is a key of its own beside the architecture.
+    pub fn platform(&self) -> Platform {
+        let variant = self.extra.get("variant").and_then(Value::as_str).filter(|variant| !variant.is_empty());
+        Platform {
+            architecture: self.architecture.clone(),
+            os: self.os.clone(),
+            variant: variant.map(str::to_owned),
+            extra: Map::new(),
+        }
+    }
+}
+
 /// What a container of this image runs unless told otherwise. Docker's keys beyond the specification
 /// (Healthcheck, OnBuild, Shell) are kept too.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
