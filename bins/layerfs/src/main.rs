@@ -17,6 +17,8 @@ mod image;
 mod layer;
 mod mount;
 mod output;
+#[allow(dead_code)]
+mod registry;
 
 use anyhow::{Result, bail};
 use clap::Parser;

@@ -82,11 +82,11 @@ pub fn ensure(layout: &Layout, diff_id: &Digest, blob: &Descriptor) -> Result<()
     prepare_blob(layout, opened, diff_id, blob)?.publish(layout).map(drop)
 }
 
-/// Extracts a layer from a file that is its blob, and verifies both digests.
-pub fn prepare_blob(layout: &Layout, file: File, diff_id: &Digest, blob: &Descriptor) -> Result<Prepared> {
+/// Extracts a layer from its blob, which may be on its way yet, and verifies both digests.
+pub fn prepare_blob(layout: &Layout, input: impl Read + Send, diff_id: &Digest, blob: &Descriptor) -> Result<Prepared> {
     let folder = new_folder(layout)?;
     let failed = || format!("extract the layer {}", blob.digest);
-    let passed = pipeline::unpack(file, &folder.path().join("diff")).with_context(failed)?;
+    let passed = pipeline::unpack(input, &folder.path().join("diff")).with_context(failed)?;
     if passed.blob_digest != blob.digest || passed.blob_size != blob.size {
         bail!("{}: its content has the digest {} and {} bytes", failed(), passed.blob_digest, passed.blob_size);
     }
