@@ -1,0 +1,151 @@
+#!/bin/bash
+# How long layers and images take: unpacked, stored, committed, sent to a registry and fetched from it. Read in by run.sh.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+work=$tmp/images
+mkdir -p "$work/peers"
+
+# 20,000 files of 200 MB together, half of whose bytes compress, in 400 folders; and four layers of 50 MB that do not.
+/usr/bin/python3 - "$work" << 'END'
+import os, random, sys
+random.seed(1)
+work = sys.argv[1]
+for n in range(20000):
+    folder = f"{work}/tree/usr/share/d{n % 400:03}"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/f{n:05}", "wb") as file:
+        size = random.choice([500, 2000, 4000, 8000, 36000])
+        file.write(random.randbytes(size // 2) + b"all work and no play\n" * (size // 42))
+for n in range(4):
+    os.makedirs(f"{work}/part{n}/opt")
+    with open(f"{work}/part{n}/opt/blob{n}", "wb") as file:
+        file.write(random.randbytes(50_000_000))
+END
+mkdir "$work/tree/bin"
+cp "$(command -v busybox || command -v true)" "$work/tree/bin/true"
+tar -C "$work/tree" -cf "$work/tree.tar" .
+gzip -1 -k "$work/tree.tar"
+files=$(find "$work/tree" -type f | wc -l)
+bytes=$(stat -c %s "$work/tree.tar")
+
+# --- unpack: a blob that came without its files, as skopeo leaves it, is unpacked by the first mount.
+layerfs import "$work/tree.tar.gz" tree > /dev/null
+before="layerfs umount $work/mnt; rm -rf $CTR_ROOT/layers/*"
+measure 'unpack: layerfs mount' layerfs mount --read-only tree "$work/mnt"
+before="layerfs umount $work/mnt; rm -rf $work/out; mkdir -p $work/out"
+measure 'unpack: tar -xzf' tar -C "$work/out" -xzf "$work/tree.tar.gz"
+rm -rf "$work/out"
+
+# --- import: the same tar, into a store without it.
+before="rm -rf $CTR_ROOT"
+measure 'import: layerfs' layerfs import "$work/tree.tar" tree
+memory 'import: layerfs' layerfs import "$work/tree.tar" tree
+if has podman; then
+    podman=(podman --root "$work/podman" --runroot "$work/podman-run" --tmpdir "$work/podman-tmp" --cgroup-manager cgroupfs)
+    before="${podman[*]} rmi -af"
+    measure 'import: podman' "${podman[@]}" import -q "$work/tree.tar" tree
+else
+    missing 'import: podman' 'not installed'
+fi
+if has umoci; then
+    before="rm -rf $work/oci; umoci init --layout $work/oci && umoci new --image $work/oci:tree"
+    measure 'import: umoci' umoci raw add-layer --image "$work/oci:tree" "$work/tree.tar"
+else
+    missing 'import: umoci' 'not installed'
+fi
+
+# --- commit: 2,000 of the files changed. umoci finds out which by looking at all.
+change="for d in \$1/usr/share/d00* \$1/usr/share/d01* \$1/usr/share/d02* \$1/usr/share/d03*; do for f in \$d/*; do echo more >> \$f; done; done"
+before=
+rm -rf "$CTR_ROOT"
+layerfs import "$work/tree.tar" tree > /dev/null
+layerfs mount tree "$work/mnt" --upper "$work/upper" --work "$work/ovl"
+bash -c "$change" - "$work/mnt"
+layerfs umount "$work/mnt"
+before="layerfs rm tree:2; layerfs gc"
+measure 'commit: layerfs' layerfs commit "$work/upper" --parent tree --tag tree:2
+memory 'commit: layerfs' layerfs commit "$work/upper" --parent tree --tag tree:3
+if has podman && prepared 'commit: podman' "${podman[@]}" import -q "$work/tree.tar" tree; then
+    id=$("${podman[@]}" create --network none tree /bin/true)
+    bash -c "$change" - "$("${podman[@]}" mount "$id")"
+    "${podman[@]}" umount "$id" > /dev/null
+    before="${podman[*]} rmi tree:2"
+    measure 'commit: podman' "${podman[@]}" commit -q "$id" tree:2
+fi
+if has umoci && prepared 'commit: umoci' umoci unpack --image "$work/oci:tree" "$work/bundle"; then
+    bash -c "$change" - "$work/bundle/rootfs"
+    cp -a "$work/bundle/umoci.json" "$work/umoci.json"
+    before=
+    measure 'commit: umoci' umoci repack --image "$work/oci:two" "$work/bundle"
+fi
+rm -rf "$work/bundle" "$work/oci"
+
+# --- a registry, and an image of four layers
+if has docker-registry; then
+    cat > "$work/registry.yml" << END
+version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: $work/registry}, delete: {enabled: true}}
+http: {addr: "127.0.0.1:5000"}
+END
+    docker-registry serve "$work/registry.yml" > "$work/registry.log" 2>&1 &
+    daemons[registry]=$!
+    waited=0
+    until curl -sf http://127.0.0.1:5000/v2/ > /dev/null; do
+        sleep 0.1
+        waited=$((waited + 1))
+        [ $waited -lt 300 ] || { missing 'pull and push' 'docker-registry does not answer'; break; }
+    done
+    rm -rf "$CTR_ROOT"
+    parent=scratch
+    for n in 0 1 2 3; do
+        diff_id=$(tar -C "$work/part$n" -c . | layerfs add | jq -r .DiffId)
+        parent=$(layerfs commit --parent "$parent" --layer "$diff_id" --tag 127.0.0.1:5000/four)
+    done
+    cp -a "$CTR_ROOT/images" "$work/four"
+
+    before="rm -rf $work/registry"
+    measure 'push: layerfs' layerfs push -q 127.0.0.1:5000/four
+    memory 'push: layerfs' layerfs push -q 127.0.0.1:5000/four
+    measure 'push: skopeo' skopeo copy -q --dest-tls-verify=false "oci:$work/four:127.0.0.1:5000/four:latest" docker://127.0.0.1:5000/four
+    memory 'push: skopeo' skopeo copy -q --dest-tls-verify=false "oci:$work/four:127.0.0.1:5000/four:latest" docker://127.0.0.1:5000/four
+    before="rm -rf $CTR_ROOT"
+    measure 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
+    rm -rf "$CTR_ROOT"
+    memory 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
+    before="rm -rf $work/copy"
+    measure 'pull: skopeo' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
+    rm -rf "$work/copy"
+    memory 'pull: skopeo' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
+else
+    missing 'pull and push' 'docker-registry is not installed'
+fi
+
+# --- a thousand images
+before=
+rm -rf "$CTR_ROOT"
+tar -C "$work/tree/bin" -c . | layerfs import - small > /dev/null
+for n in $(seq 999); do
+    layerfs commit --empty-layer --parent small --created-by "step $n" --tag "small:$n" > /dev/null
+done
+measure 'ctr images, 1000 of them' ctr images
+
+echo
+echo "median of $runs runs: a layer of $files files and $((bytes / 1000000)) MB; an image of four layers of 50 MB"
+row 'unpack: layerfs mount' 'unpack: tar -xzf' 1.10
+row 'unpack: tar -xzf'
+row 'import: layerfs' 'import: umoci' 1.00
+row 'import: layerfs' 'import: podman' 1.00
+row 'import: umoci'
+row 'import: podman'
+row 'commit: layerfs' 'commit: umoci' 1.00
+row 'commit: layerfs' 'commit: podman' 1.00
+row 'commit: umoci'
+row 'commit: podman'
+row 'push: layerfs' 'push: skopeo' 1.00
+row 'push: skopeo'
+row 'pull: layerfs' 'pull: skopeo' 1.00
+row 'pull: skopeo'
+row 'ctr images, 1000 of them'
+echo 'the most memory of one process'
+for name in 'import: layerfs' 'commit: layerfs' 'push: layerfs' 'push: skopeo' 'pull: layerfs' 'pull: skopeo'; do memory_row "$name"; done
