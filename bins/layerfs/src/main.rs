@@ -7,6 +7,7 @@
 //! | [`image`] | blobs named by their digests, the index that names the images, and the commands on them |
 //! | [`mount`] | folders laid over each other |
 //! | [`care`] | what refers to what; removing what nothing refers to; proving the rest |
+//! | [`registry`] | where images come from and go to, over HTTP |
 
 #![forbid(unsafe_code)]
 

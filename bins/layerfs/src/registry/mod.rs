@@ -1,12 +1,26 @@
-//! Registries: images over HTTP, by the OCI distribution specification.
+//! Registries: the places that images come from and go to, spoken to over HTTP.
+//!
+//! The protocol is the [OCI distribution specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md):
+//! a manifest or a blob is a `GET` by name or digest, an upload is a `POST` that says where to `PUT`. What makes it more
+//! than that is who may ask, which host answers, and what may go wrong on the way.
 //!
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`choose`] | from a name's document to the image of one platform |
 //! | [`download`], [`arrival`] | a blob into the store, resumed and verified; reading it while it comes |
 //! | [`progress`] | what is shown meanwhile |
+//! | [`repository`] | the protocol: manifests, blobs, uploads |
+//! | [`hosts`] | where to ask for a repository: mirrors first, https before http |
+//! | [`http`] | one request and its answer: redirects, repeats, time-outs |
+//! | [`settings`] | `registries.json`: which hosts are mirrors, which are not secure |
+//! | [`explain`] | what a registry's refusal means, and what to do about it |
 
 pub mod arrival;
 pub mod choose;
 pub mod download;
+pub mod explain;
+pub mod hosts;
+pub mod http;
 pub mod progress;
+pub mod repository;
+pub mod settings;
