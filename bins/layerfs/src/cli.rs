@@ -1,6 +1,12 @@
 //! The command line: what can be asked for, and the pages that teach it.
 //!
-//! This file stands alone (std, clap and `layout`): the generator of completions and man pages includes it.
+//! This file stands alone (std, clap and `layout`): the generator of completions and man pages includes it, and the files
+//! of options below, by their paths.
+
+#[path = "cli/exchange.rs"]
+mod exchange;
+
+pub use exchange::*;
 
 use clap::{Args, Parser, Subcommand};
 use layout::Digest;
@@ -53,6 +59,12 @@ pub enum Command {
     Rm(RmArgs),
     /// Show how an image came to be, newest step first.
     History(HistoryArgs),
+    /// Write images into an archive that docker, podman and skopeo read.
+    Save(SaveArgs),
+    /// Store the images of an archive, docker's or the OCI's.
+    Load(LoadArgs),
+    /// Write a root filesystem, all its layers merged, as a tar.
+    Export(ExportArgs),
     /// Remove blobs, layers and half-made things that nothing refers to.
     Gc(GcArgs),
     /// Verify every digest and every reference in the store.
@@ -222,6 +234,9 @@ pub struct InspectArgs {
     /// Images, by name or id.
     #[arg(required = true)]
     pub images: Vec<String>,
+    /// Of an image for several platforms this one, as in `linux/arm64`, instead of the host's.
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
 }
 
 /// Arguments of `tag`.

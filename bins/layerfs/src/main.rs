@@ -5,6 +5,7 @@
 //! | [`archive`] | a tar is headers and data in blocks of 512 bytes |
 //! | [`layer`] | a tar becomes files, none of them outside the layer, digested in one pass; how a layer says "deleted" |
 //! | [`image`] | blobs named by their digests, the index that names the images, and the commands on them |
+//! | [`exchange`] | images in archives, as they travel without a registry |
 //! | [`mount`] | folders laid over each other |
 //! | [`care`] | what refers to what; removing what nothing refers to; proving the rest |
 //! | [`registry`] | where images come from and go to, over HTTP |
@@ -14,6 +15,7 @@
 mod archive;
 mod care;
 mod cli;
+mod exchange;
 mod image;
 mod layer;
 mod mount;
@@ -64,6 +66,9 @@ fn run(command: Command) -> Result<u8> {
         Command::Tag(args) => image::tag::run(&layout, &args)?,
         Command::Rm(args) => return image::remove::run(&layout, &args),
         Command::History(args) => image::history::run(&layout, &args)?,
+        Command::Save(args) => exchange::save::run(&layout, &args)?,
+        Command::Load(args) => exchange::load::run(&layout, &args)?,
+        Command::Export(args) => exchange::export::run(&layout, &args)?,
         Command::Gc(args) => care::gc::run(&layout, &args)?,
         Command::Fsck(args) => return care::fsck::run(&layout, &args),
     }

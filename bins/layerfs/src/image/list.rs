@@ -4,6 +4,7 @@ use crate::cli::{InspectArgs, LsArgs};
 use crate::output;
 use anyhow::{Context, Result};
 use layout::images::Image;
+use layout::oci::image::Platform;
 use layout::{Layout, images, units};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -52,8 +53,9 @@ fn summary(layout: &Layout, image: &Image) -> Result<Value> {
 /// Prints all that is known of images, with docker's keys.
 pub fn inspect(layout: &Layout, args: &InspectArgs) -> Result<()> {
     let mut found = Vec::new();
+    let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     for wanted in &args.images {
-        let image = images::find(layout, wanted)?;
+        let image = images::platforms::find(layout, wanted, platform.as_ref())?;
         found.push(details(layout, &image).with_context(|| format!("inspect {wanted}"))?);
     }
     output::json(&found)

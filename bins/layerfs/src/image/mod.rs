@@ -46,7 +46,7 @@ pub fn publish(
 }
 
 /// Lists an image; one that is listed already keeps its names, and gets the parent if it had none.
-fn list(index: &mut Index, image: &Descriptor) {
+pub fn list(index: &mut Index, image: &Descriptor) {
     let parent = image.annotation(PARENT);
     let mut listed = false;
     for known in index.manifests.iter_mut().filter(|known| known.digest == image.digest) {

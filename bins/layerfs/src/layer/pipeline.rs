@@ -96,7 +96,7 @@ pub fn digests(mut blob: File) -> Result<(Digest, Option<Digest>)> {
 ///
 /// # Errors
 /// Compression that is known and not supported.
-fn is_gzip(start: &[u8]) -> Result<bool> {
+pub fn is_gzip(start: &[u8]) -> Result<bool> {
     let unsupported = |what: &str, program: &str| {
         anyhow!(
             "the input is compressed with {what}, which is not supported yet: uncompress it before ({program} -dc FILE | layerfs import -)"

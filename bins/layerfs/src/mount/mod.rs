@@ -24,12 +24,7 @@ pub fn run(layout: &Layout, args: &MountArgs) -> Result<()> {
     };
     // overlayfs needs one layer under an upper folder, and two without one. `scratch` has none.
     let needed = if args.upper.is_some() { 1 } else { 2 };
-    if layers.len() < needed {
-        let empty = layer::empty(layout)?;
-        if !layers.contains(&empty) {
-            layers.insert(0, empty);
-        }
-    }
+    fill_up(layout, &mut layers, needed)?;
     let absolute = |dir: &Path| -> Result<PathBuf> {
         std::path::absolute(dir).with_context(|| format!("resolve {}", dir.display()))
     };
@@ -42,8 +37,29 @@ pub fn run(layout: &Layout, args: &MountArgs) -> Result<()> {
     for (dir, mode) in dirs.chain([(args.target.as_path(), 0o755)]) {
         make_dir(dir, mode)?;
     }
-    let lowers = layers.iter().rev().map(|layer| layout.layer_diff(layer)).collect();
-    Overlay { lowers, upper }.mount(&absolute(&args.target)?, args.classic)
+    overlay_of(layout, &layers, upper).mount(&absolute(&args.target)?, args.classic)
+}
+
+/// An image as an overlay that can only be read. The caller holds the gc lock shared as long as it is in use.
+pub fn read_only(layout: &Layout, image: &str) -> Result<Overlay> {
+    let mut layers = layers_of(layout, image)?;
+    fill_up(layout, &mut layers, 2)?;
+    Ok(overlay_of(layout, &layers, None))
+}
+
+/// Adds the empty layer where there are fewer layers than overlayfs needs.
+fn fill_up(layout: &Layout, layers: &mut Vec<Digest>, needed: usize) -> Result<()> {
+    if layers.len() < needed {
+        let empty = layer::empty(layout)?;
+        if !layers.contains(&empty) {
+            layers.insert(0, empty);
+        }
+    }
+    Ok(())
+}
+
+fn overlay_of(layout: &Layout, layers: &[Digest], upper: Option<(PathBuf, PathBuf)>) -> Overlay {
+    Overlay { lowers: layers.iter().rev().map(|layer| layout.layer_diff(layer)).collect(), upper }
 }
 
 /// The layers of an image, lowest first, all of them extracted.
