@@ -9,44 +9,78 @@ use crate::{
     image::{self, store},
     output,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use layout::exit;
 use layout::lock::Lock;
-use layout::oci::image::{Descriptor, ImageConfig, Index};
+use layout::oci::image::{Descriptor, ImageConfig, Index, REPO_DIGESTS};
 use layout::{Digest, Layout, Reference, images};
 
-/// Removes each image that was named; what fails is said, and the others go on.
+/// Removes each image that was named; what fails is said, and the others go on. With force it is no failure that an
+/// image is not there.
 pub fn run(layout: &Layout, args: &RmArgs) -> Result<u8> {
     let mut code = 0;
     for wanted in &args.images {
         match remove_one(layout, wanted, args.force, !args.no_prune) {
-            Ok(lines) => lines.iter().try_for_each(output::line)?,
+            Ok(Some(lines)) => lines.iter().try_for_each(output::line)?,
+            Ok(None) => {
+                let name = Reference::parse(wanted).map_or_else(|_| wanted.clone(), |name| name.familiar());
+                eprintln!("layerfs: No such image: {name}");
+                code = if args.force { code } else { exit::TOOL };
+            }
             Err(error) => {
                 eprintln!("layerfs: {error:#}");
                 code = exit::TOOL;
             }
         }
     }
-    gc::collect_if_quiet(layout)?;
+    // The images are removed; what they were made of can be collected at any other time.
+    if let Err(error) = gc::collect_if_quiet(layout) {
+        eprintln!("WARNING: blobs and layers that nothing needs were left: {error:#}");
+    }
     Ok(code)
 }
 
-fn remove_one(layout: &Layout, wanted: &str, force: bool, prune: bool) -> Result<Vec<String>> {
+fn remove_one(layout: &Layout, wanted: &str, force: bool, prune: bool) -> Result<Option<Vec<String>>> {
     store::edit_index(layout, |index| {
-        let image = images::find(layout, wanted)?;
         let mut remover = Remover::new(layout, index)?;
-        remover.remove(&image.id, wanted, force, prune)?;
+        let Some(target) = remover.find(wanted)? else { return Ok(None) };
+        remover.remove(&target, wanted, force, prune)?;
         index.manifests = remover.listed.into_iter().map(|listed| listed.descriptor).collect();
-        Ok(remover.said)
+        Ok(Some(remover.said))
     })
 }
 
 /// One line of the index.
 struct Listed {
     descriptor: Descriptor,
+    /// The image's id; of one that cannot be read, what is listed stands for it.
     id: Digest,
     layers: Vec<Digest>,
     parent: Option<Digest>,
+    /// Why it cannot be read.
+    damage: Option<String>,
+}
+
+impl Listed {
+    fn new(layout: &Layout, descriptor: &Descriptor) -> Listed {
+        let descriptor = descriptor.clone();
+        match images::load(layout, descriptor.clone()) {
+            Ok(image) => {
+                let layers = image.layers().to_vec();
+                Listed { descriptor, id: image.id, layers, parent: image.parent, damage: None }
+            }
+            Err(error) => {
+                let (id, damage) = (descriptor.digest.clone(), Some(format!("{error:#}")));
+                Listed { descriptor, id, layers: Vec::new(), parent: None, damage }
+            }
+        }
+    }
+
+    /// The digests that registries know it by, as references.
+    fn repo_digests(&self) -> Vec<Reference> {
+        let list = self.descriptor.annotation(REPO_DIGESTS).unwrap_or_default();
+        list.split_whitespace().filter_map(|text| Reference::parse(text).ok()).collect()
+    }
 }
 
 /// A container and its image.
@@ -55,6 +89,16 @@ struct User {
     running: bool,
     image: Digest,
     layers: Vec<Digest>,
+}
+
+/// What is to be removed.
+enum Target {
+    /// A name of this image.
+    Name(Digest),
+    /// A digest that a registry knows it by.
+    RepoDigest(Digest, Reference),
+    /// The image itself.
+    Id(Digest),
 }
 
 struct Remover {
@@ -66,21 +110,52 @@ struct Remover {
 
 impl Remover {
     fn new(layout: &Layout, index: &Index) -> Result<Remover> {
-        let mut listed = Vec::new();
-        for descriptor in &index.manifests {
-            let image = images::load(layout, descriptor.clone())?;
-            let layers = image.layers().to_vec();
-            listed.push(Listed { descriptor: descriptor.clone(), id: image.id, layers, parent: image.parent });
-        }
+        let listed = index.manifests.iter().map(|descriptor| Listed::new(layout, descriptor)).collect();
         Ok(Remover { listed, users: users(layout)?, said: Vec::new() })
     }
 
-    fn remove(&mut self, id: &Digest, wanted: &str, force: bool, prune: bool) -> Result<()> {
-        // A name that looks like the beginning of the id (`c`, of c0ffee...) is a name all the same.
-        let by_name = self.listed.iter().any(|listed| listed.id == *id && is_named(listed, wanted));
-        let by_id = !by_name && (id.as_str().starts_with(wanted) || id.hex().starts_with(wanted));
-        let single = self.names(id).len() <= 1;
-        if by_id {
+    /// In docker's order: a name that looks like the beginning of an id (`c`, of c0ffee...) is a name all the same.
+    fn find(&self, wanted: &str) -> Result<Option<Target>> {
+        if let Some(listed) = self.listed.iter().find(|listed| is_named(listed, wanted)) {
+            return Ok(Some(Target::Name(listed.id.clone())));
+        }
+        if let Ok(reference) = Reference::parse(wanted)
+            && let Some(digest) = reference.digest.clone()
+        {
+            let known = Reference { tag: None, ..reference };
+            if let Some(listed) = self.listed.iter().find(|listed| listed.repo_digests().contains(&known)) {
+                return Ok(Some(Target::RepoDigest(listed.id.clone(), known)));
+            }
+            let listed = self.listed.iter().find(|listed| listed.descriptor.digest == digest || listed.id == digest);
+            return Ok(listed.map(|listed| Target::Id(listed.id.clone())));
+        }
+        let prefix = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+        if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let mut matching: Vec<&Digest> =
+            self.listed.iter().map(|listed| &listed.id).filter(|id| id.hex().starts_with(prefix)).collect();
+        matching.sort();
+        matching.dedup();
+        match matching[..] {
+            [] => Ok(None),
+            [id] => Ok(Some(Target::Id(id.clone()))),
+            _ => bail!("{wanted} is the start of more than one image id: give more digits"),
+        }
+    }
+
+    fn remove(&mut self, target: &Target, wanted: &str, force: bool, prune: bool) -> Result<()> {
+        let (Target::Name(id) | Target::RepoDigest(id, _) | Target::Id(id)) = target;
+        if let Some(damage) = self.listed.iter().find_map(|listed| listed.damage.as_ref().filter(|_| listed.id == *id))
+        {
+            if !force {
+                bail!("image {wanted} cannot be read, and what needs it is not known (--force removes it): {damage}");
+            }
+            self.remove_damaged(target, wanted);
+            return Ok(());
+        }
+        let single = self.is_single(id);
+        if let Target::Id(_) = target {
             if single {
                 self.check(id, force, false)?;
                 self.untag_all(id);
@@ -97,11 +172,32 @@ impl Remover {
                 id.short()
             );
         }
-        self.untag(wanted)?;
-        if !self.names(id).is_empty() {
+        match target {
+            Target::RepoDigest(id, reference) => self.forget_digests(id, |known| known == reference),
+            _ => self.untag(id, wanted),
+        }
+        if !self.names(id).is_empty() || !self.repo_digests(id).is_empty() {
             return Ok(());
         }
         self.delete_quietly(id, force, prune)
+    }
+
+    /// Nothing is known of it but how it is listed. Whatever it needed, and nothing else needs, goes with the next `gc`.
+    fn remove_damaged(&mut self, target: &Target, wanted: &str) {
+        let (Target::Name(id) | Target::RepoDigest(id, _) | Target::Id(id)) = target;
+        let by_name = matches!(target, Target::Name(_));
+        let is_meant = |listed: &Listed| listed.id == *id && (!by_name || is_named(listed, wanted));
+        let names: Vec<&str> = self
+            .listed
+            .iter()
+            .filter(|listed| is_meant(listed))
+            .filter_map(|listed| image::name_of(&listed.descriptor))
+            .collect();
+        self.said.extend(names.into_iter().map(|name| format!("Untagged: {}", familiar(name))));
+        self.listed.retain(|listed| !is_meant(listed));
+        if self.listed.iter().all(|listed| listed.id != *id) {
+            self.said.push(format!("Deleted: {id}"));
+        }
     }
 
     /// Deletes an image, and then the parents that were steps towards it.
@@ -142,7 +238,7 @@ impl Remover {
         if force {
             return Ok(());
         }
-        if names_too && !self.names(id).is_empty() {
+        if names_too && (!self.names(id).is_empty() || !self.repo_digests(id).is_empty()) {
             return conflict("must be forced", "image is referenced in multiple repositories".to_owned());
         }
         if let Some(user) = user(false) {
@@ -151,34 +247,72 @@ impl Remover {
         Ok(())
     }
 
-    /// The names of an image, as the index has them.
+    /// The names of an image, as people write them.
     fn names(&self, id: &Digest) -> Vec<String> {
         let ours = self.listed.iter().filter(|listed| listed.id == *id);
-        ours.filter_map(|listed| image::name_of(&listed.descriptor).map(str::to_owned)).collect()
+        ours.filter_map(|listed| image::name_of(&listed.descriptor).map(familiar)).collect()
     }
 
-    fn untag(&mut self, wanted: &str) -> Result<()> {
-        let is_meant = |listed: &Listed| is_named(listed, wanted);
-        let at = self.listed.iter().position(is_meant).with_context(|| format!("No such image: {wanted}"))?;
-        let name = Reference::parse(wanted).map_or_else(|_| wanted.to_owned(), |reference| reference.familiar());
-        self.said.push(format!("Untagged: {name}"));
-        let id = self.listed[at].id.clone();
-        if self.listed.iter().filter(|listed| listed.id == id).count() > 1 {
+    /// The digests that registries know an image by.
+    fn repo_digests(&self, id: &Digest) -> Vec<Reference> {
+        let ours = self.listed.iter().filter(|listed| listed.id == *id);
+        let mut found: Vec<Reference> = ours.flat_map(Listed::repo_digests).collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Whether all that an image is called is one name, and digests of the same repository.
+    fn is_single(&self, id: &Digest) -> bool {
+        let (names, digests) = (self.names(id), self.repo_digests(id));
+        if names.len() + digests.len() <= 1 {
+            return true;
+        }
+        let mut repositories: Vec<String> = digests.iter().map(Reference::repository).collect();
+        repositories
+            .extend(names.iter().map(|name| Reference::parse(name).map_or(name.clone(), |name| name.repository())));
+        repositories.dedup();
+        names.len() <= 1 && repositories.len() == 1
+    }
+
+    /// Takes a name away; with the last of a repository the digests of that repository go, too.
+    fn untag(&mut self, id: &Digest, wanted: &str) {
+        let Some(at) = self.listed.iter().position(|listed| is_named(listed, wanted)) else { return };
+        self.said.push(format!("Untagged: {}", familiar(wanted)));
+        let same = |listed: &&Listed| listed.id == *id;
+        if self.listed.iter().filter(same).count() > 1 {
             self.listed.remove(at);
         } else {
             self.listed[at].descriptor = image::without_name(&self.listed[at].descriptor);
         }
-        Ok(())
+        let Ok(removed) = Reference::parse(wanted) else { return };
+        let of_it = |name: &String| Reference::parse(name).is_ok_and(|name| name.repository() == removed.repository());
+        if !self.names(id).iter().any(of_it) {
+            self.forget_digests(id, |known| known.repository() == removed.repository());
+        }
+    }
+
+    /// Forgets digests that registries know an image by, and says so.
+    fn forget_digests(&mut self, id: &Digest, is_meant: impl Fn(&Reference) -> bool) {
+        let (gone, kept): (Vec<Reference>, Vec<Reference>) = self.repo_digests(id).into_iter().partition(is_meant);
+        self.said.extend(gone.iter().map(|reference| format!("Untagged: {reference}")));
+        let kept = kept.iter().map(Reference::full).collect::<Vec<_>>().join(" ");
+        for listed in self.listed.iter_mut().filter(|listed| listed.id == *id) {
+            listed.descriptor.annotations.remove(REPO_DIGESTS);
+            if !kept.is_empty() {
+                listed.descriptor.annotations.insert(REPO_DIGESTS.to_owned(), kept.clone());
+            }
+        }
     }
 
     fn untag_all(&mut self, id: &Digest) {
         for listed in self.listed.iter_mut().filter(|listed| listed.id == *id) {
             if let Some(name) = image::name_of(&listed.descriptor) {
-                let name = Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.familiar());
-                self.said.push(format!("Untagged: {name}"));
+                self.said.push(format!("Untagged: {}", familiar(name)));
                 listed.descriptor = image::without_name(&listed.descriptor);
             }
         }
+        self.forget_digests(id, |_| true);
     }
 
     /// Says which layers go with an image: those above the ones that it shares with another image or a container.
@@ -197,6 +331,11 @@ impl Remover {
 fn is_named(listed: &Listed, wanted: &str) -> bool {
     image::name_of(&listed.descriptor) == Some(wanted)
         || Reference::parse(wanted).is_ok_and(|reference| image::has_name(&listed.descriptor, &reference))
+}
+
+/// A name as people write it.
+fn familiar(name: &str) -> String {
+    Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.familiar())
 }
 
 /// The chain ids of a stack of layers (config.md, "Layer ChainID").
@@ -219,10 +358,9 @@ fn users(layout: &Layout) -> Result<Vec<User>> {
             continue;
         }
         let image = layout.read_container(&id)?.image;
-        let layers = match layout.blob(&image).exists() {
-            true => images::read_blob::<ImageConfig>(layout, &image)?.rootfs.diff_ids,
-            false => Vec::new(),
-        };
+        // Only for saying which layers go. What goes is for `gc` to find out, which is more careful.
+        let layers =
+            images::read_blob::<ImageConfig>(layout, &image).map_or(Vec::new(), |config| config.rootfs.diff_ids);
         let running = Lock::is_held(&layout.shim_lock(&id))?;
         users.push(User { short: id.short().to_owned(), running, image, layers });
     }
