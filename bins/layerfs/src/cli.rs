@@ -5,8 +5,11 @@
 
 #[path = "cli/exchange.rs"]
 mod exchange;
+#[path = "cli/registry.rs"]
+mod registry;
 
 pub use exchange::*;
+pub use registry::*;
 
 use clap::{Args, Parser, Subcommand};
 use layout::Digest;
@@ -65,6 +68,10 @@ pub enum Command {
     Load(LoadArgs),
     /// Write a root filesystem, all its layers merged, as a tar.
     Export(ExportArgs),
+    /// Get an image from a registry.
+    Pull(PullArgs),
+    /// Send an image to a registry.
+    Push(PushArgs),
     /// Remove blobs, layers and half-made things that nothing refers to.
     Gc(GcArgs),
     /// Verify every digest and every reference in the store.

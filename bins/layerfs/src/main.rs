@@ -20,6 +20,7 @@ mod image;
 mod layer;
 mod mount;
 mod output;
+// Until all of it is used.
 #[allow(dead_code)]
 mod registry;
 
@@ -69,6 +70,8 @@ fn run(command: Command) -> Result<u8> {
         Command::Save(args) => exchange::save::run(&layout, &args)?,
         Command::Load(args) => exchange::load::run(&layout, &args)?,
         Command::Export(args) => exchange::export::run(&layout, &args)?,
+        Command::Pull(args) => registry::pull::run(&layout, &layout::paths::config_dir()?, &args)?,
+        Command::Push(args) => registry::push::run(&layout, &layout::paths::config_dir()?, &args)?,
         Command::Gc(args) => care::gc::run(&layout, &args)?,
         Command::Fsck(args) => return care::fsck::run(&layout, &args),
     }

@@ -250,6 +250,19 @@ impl Layout {
     }
 }
 
+/// Where the settings are: `$CTR_CONFIG`, else `/etc/ctr`; for a user who is not root `$XDG_CONFIG_HOME/ctr`, else `~/.config/ctr`.
+pub fn config_dir() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if let Some(dir) = variable("CTR_CONFIG") {
+        return std::path::absolute(&dir).with_context(|| format!("resolve {}", dir.display()));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/etc/ctr".into());
+    }
+    let users = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+    Ok(users.context("find the settings: neither CTR_CONFIG nor HOME is set")?.join("ctr"))
+}
+
 /// The files in a container's folder, beside [`Layout::container`].
 #[derive(Debug, Clone)]
 pub struct ContainerDir(pub PathBuf);

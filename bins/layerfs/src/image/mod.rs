@@ -13,8 +13,11 @@ pub mod store;
 pub mod tag;
 
 use anyhow::{Context, Result};
-use layout::oci::image::{CONFIG, Descriptor, FULL_NAME, ImageConfig, Index, MANIFEST, Manifest, PARENT, REF_NAME};
+use layout::oci::image::{
+    CONFIG, Descriptor, FULL_NAME, ImageConfig, Index, MANIFEST, Manifest, PARENT, REF_NAME, REPO_DIGESTS,
+};
 use layout::{Digest, Layout, Reference, images};
+use std::collections::BTreeSet;
 
 /// Stores an image and lists it, under `names` or without one; gives its id. The caller holds the gc lock shared.
 pub fn publish(
@@ -45,6 +48,44 @@ pub fn publish(
     Ok(id)
 }
 
+/// Lists an image whose manifest is a blob in the store, under `name` if there is one, and notes that a registry knows it by
+/// `repo_digest` (`NAME@DIGEST`, in full). Whether that leads to another image than before.
+pub fn list_manifest(
+    layout: &Layout,
+    image: &Descriptor,
+    name: Option<&Reference>,
+    repo_digest: Option<&str>,
+) -> Result<bool> {
+    store::edit_index(layout, |index| {
+        let known = |known: &&Descriptor| match name {
+            Some(name) => has_name(known, name),
+            None => known.digest == image.digest,
+        };
+        let before = index.manifests.iter().find(known).map(|known| known.digest.clone());
+        list(index, image);
+        if let Some(name) = name {
+            set_name(index, image, name);
+        }
+        if let Some(repo_digest) = repo_digest {
+            add_repo_digest(index, image, repo_digest);
+        }
+        Ok(before.as_ref() != Some(&image.digest))
+    })
+}
+
+/// Notes on each descriptor of an image that a registry knows it by this digest.
+pub fn add_repo_digest(index: &mut Index, image: &Descriptor, repo_digest: &str) {
+    let same = |known: &&mut Descriptor| known.digest == image.digest;
+    let mut all = BTreeSet::from([repo_digest.to_owned()]);
+    for known in index.manifests.iter_mut().filter(same) {
+        all.extend(known.annotation(REPO_DIGESTS).unwrap_or_default().split_whitespace().map(str::to_owned));
+    }
+    let all = all.into_iter().collect::<Vec<_>>().join(" ");
+    for known in index.manifests.iter_mut().filter(same) {
+        known.annotations.insert(REPO_DIGESTS.to_owned(), all.clone());
+    }
+}
+
 /// Lists an image; one that is listed already keeps its names, and gets the parent if it had none.
 pub fn list(index: &mut Index, image: &Descriptor) {
     let parent = image.annotation(PARENT);
@@ -71,8 +112,10 @@ pub fn set_name(index: &mut Index, image: &Descriptor, name: &Reference) {
     }
     let mut named = image.clone();
     let listed = index.manifests.iter().find(|known| known.digest == image.digest);
-    if let Some(parent) = listed.and_then(|known| known.annotation(PARENT)) {
-        named.annotations.insert(PARENT.to_owned(), parent.to_owned());
+    for key in [PARENT, REPO_DIGESTS] {
+        if let Some(value) = listed.and_then(|known| known.annotation(key)) {
+            named.annotations.insert(key.to_owned(), value.to_owned());
+        }
     }
     named.annotations.insert(REF_NAME.to_owned(), name.familiar());
     named.annotations.insert(FULL_NAME.to_owned(), name.full());
@@ -160,6 +203,20 @@ mod tests {
             vec![(short(&a), None), (short(&b), Some("one:latest".to_owned())), (short(&b), Some("two:2".to_owned()))];
         expected.sort();
         assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn all_descriptors_of_an_image_say_how_registries_know_it() {
+        let (a, one, two) = (image("a"), Reference::parse("one").unwrap(), Reference::parse("two").unwrap());
+        let mut index = Index::default();
+        list(&mut index, &a);
+        set_name(&mut index, &a, &one);
+        add_repo_digest(&mut index, &a, "r/x@2");
+        set_name(&mut index, &a, &two);
+        add_repo_digest(&mut index, &a, "r/x@1");
+        add_repo_digest(&mut index, &a, "r/x@2");
+        let said: Vec<_> = index.manifests.iter().map(|known| known.annotation(REPO_DIGESTS)).collect();
+        assert_eq!(said, [Some("r/x@1 r/x@2"); 2]);
     }
 
     #[test]

@@ -72,14 +72,19 @@ impl Drop for TempFolder {
 /// Stores a JSON document as a blob; gives its digest and size.
 pub fn put_json<T: Serialize>(layout: &Layout, value: &T) -> Result<(Digest, u64)> {
     let bytes = serde_json::to_vec(value).context("encode a blob")?;
-    let digest = Digest::of(&bytes);
+    Ok((put_bytes(layout, &bytes)?, bytes.len() as u64))
+}
+
+/// Stores bytes as a blob; gives their digest.
+pub fn put_bytes(layout: &Layout, bytes: &[u8]) -> Result<Digest> {
+    let digest = Digest::of(bytes);
     let target = layout.blob(&digest);
     if !target.exists() {
         let mut file = temp_file(layout)?;
-        file.write_all(&bytes).with_context(|| format!("write {}", target.display()))?;
+        file.write_all(bytes).with_context(|| format!("write {}", target.display()))?;
         publish::persist_durable(file, &target)?;
     }
-    Ok((digest, bytes.len() as u64))
+    Ok(digest)
 }
 
 /// Changes the index, alone: nobody else changes it between what `edit` reads and what it leaves.

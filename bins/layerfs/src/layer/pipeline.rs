@@ -75,7 +75,7 @@ pub fn unpack(mut blob: impl Read + Send, dir: &Path) -> Result<Passed> {
 }
 
 /// The digest of a blob, and that of its uncompressed content; `None` for that where the compression is not supported.
-pub fn digests(mut blob: File) -> Result<(Digest, Option<Digest>)> {
+pub fn digests(mut blob: impl Read) -> Result<(Digest, Option<Digest>)> {
     let mut start = [0u8; 6];
     let n = fill(&mut blob, &mut start)?;
     let start = &start[..n];

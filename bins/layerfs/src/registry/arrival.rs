@@ -3,6 +3,7 @@
 //! The file is the buffer between the two. So a layer is extracted while it arrives, in memory that does not grow, and a
 //! connection that breaks and is made anew is nothing that the reader would notice.
 
+use anyhow::{Result, bail};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -23,6 +24,8 @@ struct State {
     ready: u64,
     /// All of them are.
     whole: bool,
+    /// It is in the store, under its name, and on the disk.
+    stored: bool,
     /// The rest will not come.
     given_up: bool,
 }
@@ -46,6 +49,26 @@ impl Arrival {
             state.ready = bytes;
             state.whole = true;
         });
+    }
+
+    /// It is in the store.
+    pub fn is_stored(&self) {
+        self.change(|state| state.stored = true);
+    }
+
+    /// Waits until it is in the store.
+    ///
+    /// # Errors
+    /// It will not be.
+    pub fn wait_stored(&self) -> Result<()> {
+        let mut state = self.state();
+        while !state.stored {
+            if state.given_up {
+                bail!("the blob was not stored");
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
     }
 
     /// Nothing more will come, unless it is whole.

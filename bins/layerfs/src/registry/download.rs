@@ -4,16 +4,12 @@
 //! connection or after a `kill -9` last week. The blob appears in the store when all of it is there and its digest is right.
 
 use crate::registry::arrival::Arrival;
+use crate::registry::part::Part;
 use anyhow::{Context, Error, Result, bail};
-use layout::digest::Hasher;
-use layout::lock::Lock;
+use layout::Layout;
 use layout::oci::image::Descriptor;
-use layout::{Digest, Layout, publish};
-use std::fs::{File, Permissions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 /// Attempts in a row that bring nothing, and attempts at all, until it is given up.
@@ -91,7 +87,7 @@ impl Wanted<'_> {
             }
             self.load(&mut part, &mut source, &tell)?;
             tell(Event::Verifies);
-            let found = part.hasher.clone().finish();
+            let found = part.digest();
             if found == self.blob.digest {
                 break;
             }
@@ -120,20 +116,9 @@ impl Wanted<'_> {
             if target.exists() {
                 return Ok(None);
             }
-            if let Some(lock) = Lock::try_exclusive(&path)? {
-                let file = lock.as_fd().try_clone_to_owned().with_context(|| format!("open {}", path.display()))?;
-                let part = Part {
-                    file: file.into(),
-                    path: path.clone(),
-                    hasher: Hasher::default(),
-                    held: 0,
-                    size: self.blob.size,
-                };
-                // Who had it before may have published or removed it: then this file has no name, or another.
-                if part.has_its_name()? {
-                    return Ok(Some(part));
-                }
-                continue;
+            // Whoever had it before may have published it meanwhile, which `None` says as well.
+            if let Some(part) = Part::lock(&path, self.blob.size)? {
+                return Ok(Some(part));
             }
             if !tell(Event::Waits) {
                 bail!(gone());
@@ -230,83 +215,13 @@ fn skip(reader: &mut impl Read, bytes: u64) -> std::io::Result<()> {
     if skipped < bytes { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
-/// The part of a blob that is here, under a lock as long as its file is open.
-struct Part {
-    file: File,
-    path: PathBuf,
-    hasher: Hasher,
-    held: u64,
-    size: u64,
-}
-
-impl Part {
-    fn has_its_name(&self) -> Result<bool> {
-        let failed = || format!("look at {}", self.path.display());
-        let ours = self.file.metadata().with_context(failed)?;
-        match std::fs::symlink_metadata(&self.path) {
-            Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error).with_context(failed),
-        }
-    }
-
-    /// Takes in what an earlier pull has left; whether that was anything.
-    fn resume(&mut self) -> Result<bool> {
-        let failed = || format!("read {}", self.path.display());
-        let length = self.file.metadata().with_context(failed)?.len();
-        if length > self.size {
-            self.clear()?;
-            return Ok(false);
-        }
-        let mut buffer = vec![0; BUFFER];
-        while let n @ 1.. = self.file.read(&mut buffer).with_context(failed)? {
-            self.hasher.update(&buffer[..n]);
-            self.held += n as u64;
-        }
-        Ok(self.held > 0)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.held + bytes.len() as u64 > self.size {
-            bail!("the registry sends more than the {} bytes that the image says: it was refused", self.size);
-        }
-        self.file.write_all(bytes).with_context(|| format!("write {}", self.path.display()))?;
-        self.hasher.update(bytes);
-        self.held += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn clear(&mut self) -> Result<()> {
-        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
-        cleared.with_context(|| format!("empty {}", self.path.display()))?;
-        (self.hasher, self.held) = (Hasher::default(), 0);
-        Ok(())
-    }
-
-    fn remove(&self) -> Result<()> {
-        std::fs::remove_file(&self.path).with_context(|| format!("remove {}", self.path.display()))
-    }
-
-    /// First the bytes to the disk, then the name.
-    fn publish(self, layout: &Layout, digest: &Digest) -> Result<()> {
-        let target = layout.blob(digest);
-        let failed = || format!("publish {}", target.display());
-        self.file.set_permissions(Permissions::from_mode(0o644)).with_context(failed)?;
-        self.file.sync_all().with_context(failed)?;
-        std::fs::rename(&self.path, &target).with_context(failed)?;
-        publish::sync_dir(parent(&target))
-    }
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layout::Digest;
     use std::cell::RefCell;
     use std::io::Cursor;
+    use std::path::PathBuf;
 
     struct Store {
         dir: tempfile::TempDir,

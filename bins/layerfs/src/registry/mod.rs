@@ -6,8 +6,11 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
+//! | [`pull`], [`push`] | the commands: an image into the store, an image out of it |
 //! | [`choose`] | from a name's document to the image of one platform |
-//! | [`download`], [`arrival`] | a blob into the store, resumed and verified; reading it while it comes |
+//! | [`download`], [`part`], [`arrival`] | a blob into the store, resumed and verified; reading it while it comes |
+//! | [`upload`] | a blob to a registry, unless it is there |
+//! | [`failure`] | how threads that work together give up |
 //! | [`progress`] | what is shown meanwhile |
 //! | [`repository`] | the protocol: manifests, blobs, uploads |
 //! | [`hosts`] | where to ask for a repository: mirrors first, https before http |
@@ -19,8 +22,13 @@ pub mod arrival;
 pub mod choose;
 pub mod download;
 pub mod explain;
+pub mod failure;
 pub mod hosts;
 pub mod http;
+pub mod part;
 pub mod progress;
+pub mod pull;
+pub mod push;
 pub mod repository;
 pub mod settings;
+pub mod upload;

@@ -9,12 +9,15 @@ use super::settings::Settings;
 use anyhow::{Context, Result, bail};
 use layout::oci::image::{self, Descriptor};
 use layout::{Digest, Reference};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
-use ureq::http::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION, RANGE};
+use ureq::http::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LINK, LOCATION, RANGE};
 use ureq::http::{Method, Uri};
 
 /// A manifest may be this large: what registries take.
 const MAX_MANIFEST: u64 = 4 << 20;
+/// So many pages of tags are read.
+const MAX_PAGES: usize = 1000;
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A repository in a registry, with what it takes to speak to it. Threads share it.
@@ -101,6 +104,29 @@ impl Repository {
             // A registry need not tell.
             _ => Ok(Some(self.manifest(which)?.digest)),
         }
+    }
+
+    /// All tags, page by page as the registry gives them, sorted.
+    ///
+    /// # Errors
+    /// A refusal; pages without end.
+    pub fn tags(&self) -> Result<Vec<String>> {
+        let what = format!("list the tags of {}", self.name);
+        let (mut tags, mut request) = (BTreeSet::new(), self.request(Method::GET, "tags/list")?);
+        for _ in 0..MAX_PAGES {
+            let answer = self.ask(request, &what)?;
+            let next = answer.header(LINK).and_then(next_page).map(|page| http::join(&answer.url, page)).transpose()?;
+            let bytes = answer.bytes(MAX_MANIFEST).with_context(|| what.clone())?;
+            let page: TagList = serde_json::from_slice(&bytes).with_context(|| what.clone())?;
+            tags.extend(page.tags.unwrap_or_default());
+            match next {
+                None => return Ok(tags.into_iter().collect()),
+                Some(url) => {
+                    request = Request { method: Method::GET, url, headers: Vec::new(), payload: Payload::None }
+                }
+            }
+        }
+        bail!("{what}: there are more than {MAX_PAGES} pages of them")
     }
 
     /// Asks whether the registry has a blob.
@@ -220,6 +246,18 @@ fn found(answer: Result<Answer>) -> Result<Option<Answer>> {
         Err(error) if status(&error) == Some(404) => Ok(None),
         other => other.map(Some),
     }
+}
+
+/// What a page of tags is.
+#[derive(serde::Deserialize)]
+struct TagList {
+    tags: Option<Vec<String>>,
+}
+
+/// Where the next page is: `</v2/app/tags/list?n=100&last=x>; rel="next"` (RFC 8288).
+fn next_page(link: &str) -> Option<&str> {
+    let (page, relation) = link.strip_prefix('<')?.split_once('>')?;
+    relation.contains("next").then_some(page)
 }
 
 /// The first byte of a part: `bytes 512-1023/2048` (RFC 9110, section 14.4).
