@@ -310,6 +310,20 @@ impl ContainerDir {
     }
 }
 
+/// Where downloads are kept that can be had again at any time: `$XDG_CACHE_HOME/ctr`, else `~/.cache/ctr`; root's is
+/// `/var/cache/ctr`, unless `$XDG_CACHE_HOME` is set.
+pub fn cache_dir() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("XDG_CACHE_HOME").filter(|dir| Path::new(dir).is_absolute()) {
+        return Ok(Path::new(&dir).join("ctr"));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/cache/ctr".into());
+    }
+    let home =
+        std::env::var_os("HOME").context("find a place for downloads: neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(Path::new(&home).join(".cache/ctr"))
+}
+
 /// Whether we are root only of a user namespace, in which a plain user works: so does podman without root. `/run` is not his.
 fn is_root_for_a_user() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

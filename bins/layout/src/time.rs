@@ -26,6 +26,13 @@ pub fn parse(text: &str) -> Option<jiff::Timestamp> {
     text.parse().ok()
 }
 
+/// Reads a date as mails and Debian's archives have it (`Sat, 11 Jul 2026 10:16:37 UTC`): seconds since 1970.
+pub fn parse_mail_date(text: &str) -> Option<i64> {
+    // The zone of that name is none of RFC 2822.
+    let text = text.trim().replace(" UTC", " +0000");
+    jiff::fmt::rfc2822::parse(&text).ok().map(|time| time.timestamp().as_second())
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -33,5 +40,11 @@ mod tests {
         let text = super::now();
         assert_eq!(text.len(), "2006-01-02T15:04:05.000000000Z".len(), "{text}");
         assert!(super::parse(&text).is_some() && super::parse(super::ZERO).is_none());
+    }
+
+    #[test]
+    fn the_date_of_an_archive_is_read() {
+        assert_eq!(super::parse_mail_date(" Sat, 11 Jul 2026 10:16:37 UTC"), Some(1_783_764_997));
+        assert_eq!(super::parse_mail_date("yesterday"), None);
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::cli::ClosureArgs;
 use crate::programs;
-use crate::search::{How, Loader, Object};
+use crate::search::{self, How, Loader, Object};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::{HashSet, VecDeque};
@@ -49,7 +49,7 @@ pub fn of(loader: &mut Loader, file: &Path) -> Result<Vec<Needed>> {
     while let Some(askers) = queue.pop_front() {
         let Some(asker) = askers.last() else { continue };
         for name in &asker.elf.needed {
-            if !seen.insert(name.clone()) {
+            if !seen.insert(name.clone()) || search::is_musl_itself(name, &askers) {
                 continue;
             }
             let found = loader.find(name, &askers);
@@ -112,6 +112,7 @@ fn line(needed: &Needed) -> String {
                 How::Rpath => "by rpath",
                 How::Runpath => "by runpath",
                 How::Cache => "by the loader's cache",
+                How::List => "by the loader's list",
                 How::Default => "in a default folder",
             };
             format!("{} => {} ({by})", needed.name, path.display())

@@ -87,6 +87,28 @@ pub fn read(file: &File) -> Result<Option<Elf>> {
     Ok(Some(elf))
 }
 
+/// The name of a processor, of its `e_machine`.
+pub fn machine_name(machine: u16) -> String {
+    match machine {
+        3 => "i386".to_owned(),
+        40 => "arm".to_owned(),
+        62 => "x86-64".to_owned(),
+        183 => "arm64".to_owned(),
+        243 => "riscv64".to_owned(),
+        other => format!("processor {other}"),
+    }
+}
+
+/// The `e_machine` of the processor that this program was built for.
+pub fn own_machine() -> u16 {
+    match std::env::consts::ARCH {
+        "x86_64" => 62,
+        "aarch64" => 183,
+        "riscv64" => 243,
+        _ => 0,
+    }
+}
+
 /// One program header.
 struct Segment {
     kind: u32,

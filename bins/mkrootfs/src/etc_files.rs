@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_users_are_root_and_few_others_and_tmp_is_sticky() {
         let dest = tempfile::tempdir().unwrap();
-        let mut tree = Tree::new(dest.path());
+        let mut tree = Tree::new(dest.path(), None);
         folders(&mut tree).unwrap();
         write(&mut tree).unwrap();
         assert_eq!(layout::rootfs::find_user(dest.path(), "root").unwrap().home, "/root");

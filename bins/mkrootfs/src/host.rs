@@ -1,11 +1,11 @@
 //! `mkrootfs host`: a root filesystem out of what this host has.
 
-use crate::cli::{HostArgs, Language};
+use crate::cli::{HostArgs, With};
 use crate::programs::{self, Kind};
 use crate::search::Loader;
 use crate::staging::Staging;
 use crate::tree::Tree;
-use crate::{closure, etc_files, host_data, ld_cache, perl, python};
+use crate::{busybox, closure, etc_files, host_data, ld_cache, perl, python, times};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,8 @@ pub struct Builder {
     pub tree: Tree,
     loader: Loader,
     programs: BTreeSet<PathBuf>,
+    /// Programs that are being added: a script, and what reads it.
+    pending: Vec<PathBuf>,
     /// Libraries: where each is, and under which names it is asked for.
     libraries: BTreeMap<PathBuf, BTreeSet<String>>,
     left_out: Vec<String>,
@@ -62,9 +64,10 @@ pub fn main(args: HostArgs) -> Result<u8> {
 impl Builder {
     fn new(dest: &Path) -> Result<Builder> {
         Ok(Builder {
-            tree: Tree::new(dest),
+            tree: Tree::new(dest, times::epoch()?),
             loader: Loader::new(Path::new("/"))?,
             programs: BTreeSet::new(),
+            pending: Vec::new(),
             libraries: BTreeMap::new(),
             left_out: Vec::new(),
         })
@@ -73,19 +76,27 @@ impl Builder {
     fn build(&mut self, args: &HostArgs) -> Result<()> {
         etc_files::folders(&mut self.tree)?;
         // First, as it may move a folder whose libraries others use as well.
-        for language in &args.with {
-            match language {
-                Language::Python3 => python::add(self)?,
-                Language::Perl => perl::add(self)?,
+        for with in &args.with {
+            match with {
+                With::Python3 => python::add(self)?,
+                With::Perl => perl::add(self)?,
+                // Last: it has names for what others are missing.
+                With::Busybox => {}
+                With::Zoneinfo => host_data::zones(&mut self.tree)?,
             }
         }
-        self.add_defaults()?;
+        if !args.only {
+            self.add_defaults()?;
+        }
         for program in &args.bins {
             let path = programs::find_asked(program)?;
             self.add_program(&path).with_context(|| format!("add {program}"))?;
         }
+        if args.with.contains(&With::Busybox) {
+            busybox::add(self)?;
+        }
         self.add_opened_later()?;
-        host_data::copy(&mut self.tree)?;
+        host_data::copy(&mut self.tree, args.timezone.as_deref())?;
         etc_files::write(&mut self.tree)?;
         self.write_cache()?;
         self.tree.settle_times()
@@ -112,8 +123,9 @@ impl Builder {
 
     /// Adds a program of the host with everything that it needs to start.
     ///
-    /// One that is where containers look for programs keeps its path; any other goes to `/usr/local/bin`.
-    pub fn add_program(&mut self, path: &Path) -> Result<()> {
+    /// One that is where containers look for programs keeps its path; any other goes to `/usr/local/bin`. Gives the
+    /// path that it has in the tree.
+    pub fn add_program(&mut self, path: &Path) -> Result<PathBuf> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             bail!("{} is no program", path.display());
         };
@@ -123,24 +135,31 @@ impl Builder {
         let stays = programs::PATH.map(Path::new).contains(&here.as_path());
         let to = if stays { here.join(name) } else { Path::new("/usr/local/bin").join(name) };
         if self.programs.contains(&to) {
-            return Ok(());
+            return Ok(to);
         }
-        // Before anything is copied, so that a program that cannot run leaves nothing behind.
-        let kind = programs::kind(path)?;
-        match &kind {
-            Kind::Elf => self.add_libraries(path)?,
-            Kind::Script { interpreter, argument } => {
-                self.add_interpreter(interpreter, argument.as_deref(), &folder)?
-            }
-            Kind::Other => bail!("{} is neither a program nor a script", path.display()),
+        if self.pending.contains(&to) {
+            bail!("{} is a script that is to be read by itself", path.display());
         }
+        self.pending.push(to.clone());
+        let needs = self.add_needs(path, &folder);
+        self.pending.pop();
+        needs?;
         if stays {
             self.tree.place(path)?
         } else {
             self.tree.copy_to(path, &to)?
         }
-        self.programs.insert(to);
-        Ok(())
+        self.programs.insert(to.clone());
+        Ok(to)
+    }
+
+    /// Adds what a program needs to start. Before it is copied itself: one that cannot run leaves nothing behind.
+    fn add_needs(&mut self, path: &Path, folder: &Path) -> Result<()> {
+        match programs::kind(path)? {
+            Kind::Elf => self.add_libraries(path),
+            Kind::Script { interpreter, argument } => self.add_interpreter(&interpreter, argument.as_deref(), folder),
+            Kind::Other => bail!("{} is neither a program nor a script", path.display()),
+        }
     }
 
     /// Adds what reads a script. `#!/usr/bin/env NAME` has two: `env`, and the program that it looks for.
@@ -148,7 +167,7 @@ impl Builder {
         self.add_program(&folder.join(interpreter))
             .with_context(|| format!("add its interpreter {}", interpreter.display()))?;
         if interpreter.ends_with("env")
-            && let Some(name) = argument.and_then(|a| a.split_whitespace().find(|word| !word.starts_with('-')))
+            && let Some(name) = argument.and_then(programs::asked_of_env)
         {
             let program = programs::find_asked(name)?;
             self.add_program(&program).with_context(|| format!("add its interpreter {name}"))?;
@@ -236,6 +255,10 @@ impl Builder {
             };
             entries.extend(names.iter().map(entry));
         }
+        // For who runs ldconfig in there: it would find no more than what is in these folders.
+        let folders: BTreeSet<_> = self.libraries.keys().filter_map(|path| path.parent()).collect();
+        let folders: String = folders.iter().map(|folder| format!("{}\n", folder.display())).collect();
+        self.tree.write("/etc/ld.so.conf", folders.as_bytes())?;
         self.tree.write("/etc/ld.so.cache", &ld_cache::write(&entries))
     }
 

@@ -59,6 +59,11 @@ pub fn kind_of(file: &File) -> Result<Kind> {
     Ok(if interpreter.is_empty() { Kind::Other } else { Kind::Script { interpreter: interpreter.into(), argument } })
 }
 
+/// The program that `env` is to look for, of its argument in a first line: `-S VAR=value python3 -u`.
+pub fn asked_of_env(argument: &str) -> Option<&str> {
+    argument.split_whitespace().find(|word| !word.starts_with('-') && !word.contains('='))
+}
+
 /// Looks for a default program in the system's folders, then in this shell's PATH.
 pub fn find_default(name: &str) -> Option<PathBuf> {
     find_in(HOST.iter().map(PathBuf::from), name).or_else(|| find_in_path(name))
@@ -138,6 +143,7 @@ mod tests {
             assert_eq!(kind_with(other), Kind::Other);
         }
         assert_eq!(kind_with(b"\x7fELF\x02"), Kind::Elf);
+        assert_eq!(asked_of_env("-S LANG=C python3 -u"), Some("python3"));
     }
 
     #[test]

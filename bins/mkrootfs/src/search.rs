@@ -9,6 +9,10 @@
 //! 6. the default folders that are compiled into the loader.
 //!
 //! A file of the right name for another processor is passed over, as the loader does.
+//!
+//! That is glibc's loader. musl's asks no cache: after the folders of the file that asks and of all who asked for that one (it
+//! does not tell `DT_RPATH` from `DT_RUNPATH`), it goes through those that `/etc/ld-musl-ARCH.path` lists, else `/lib`,
+//! `/usr/local/lib` and `/usr/lib`. And musl's C library is its loader.
 
 use crate::elf::{self, Elf};
 use crate::ld_cache;
@@ -37,6 +41,8 @@ pub enum How {
     Runpath,
     /// By `/etc/ld.so.cache`.
     Cache,
+    /// In a folder of musl's list.
+    List,
     /// In a default folder.
     Default,
 }
@@ -116,6 +122,9 @@ impl Loader {
         if name.contains('/') {
             return self.matching(&asker.origin.join(name), machine).map(|path| (path, How::Path));
         }
+        if let Some(loader) = musl_loader(askers) {
+            return self.find_for_musl(name, askers, &loader);
+        }
         if asker.elf.runpath.is_none() {
             for object in askers.iter().rev().filter(|o| o.elf.runpath.is_none()) {
                 if let Some(path) = self.in_folders(&object.elf.rpath, object, name) {
@@ -131,6 +140,33 @@ impl Loader {
         }
         let folders = default_folders(machine);
         folders.iter().find_map(|dir| self.matching(&Path::new(dir).join(name), machine)).map(|p| (p, How::Default))
+    }
+
+    fn find_for_musl(&mut self, name: &str, askers: &[Object], loader: &str) -> Option<(PathBuf, How)> {
+        let machine = askers.last()?.elf.machine;
+        for object in askers.iter().rev() {
+            let folders = object.elf.runpath.as_ref().unwrap_or(&object.elf.rpath);
+            if let Some(path) = self.in_folders(folders, object, name) {
+                return Some((path, How::Runpath));
+            }
+        }
+        // /lib/ld-musl-x86_64.so.1 has its list in /etc/ld-musl-x86_64.path.
+        let list = format!("/etc/{}.path", loader.rsplit('/').next()?.strip_suffix(".so.1")?);
+        let listed = rootfs::read_in(&self.root, &list).ok().flatten();
+        let how = if listed.is_some() { How::List } else { How::Default };
+        let folders = listed.unwrap_or_else(|| "/lib:/usr/local/lib:/usr/lib".to_owned());
+        let mut folders = folders.split([':', '\n']).filter(|folder| !folder.is_empty());
+        folders.find_map(|dir| self.matching(&Path::new(dir).join(name), machine)).map(|path| (path, how))
+    }
+
+    /// A file of this name that is for another processor, in a default folder, and the number of that processor.
+    pub fn for_another_machine(&mut self, name: &str, machine: u16) -> Option<(PathBuf, u16)> {
+        let folders = default_folders(machine).iter().chain(default_folders(0));
+        let paths: Vec<PathBuf> = folders.map(|folder| Path::new(folder).join(name)).collect();
+        paths.into_iter().find_map(|path| {
+            let elf = self.elf(&path).ok().flatten()?;
+            (elf.machine != machine).then_some((path, elf.machine))
+        })
     }
 
     fn in_folders(&mut self, folders: &[String], object: &Object, name: &str) -> Option<PathBuf> {
@@ -157,6 +193,18 @@ impl Loader {
         let elf = self.elf(path).ok().flatten()?;
         (elf.machine == machine).then(|| path.to_owned())
     }
+}
+
+/// Whether a library is one of those that musl has in its loader.
+pub fn is_musl_itself(name: &str, askers: &[Object]) -> bool {
+    let own = ["libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."];
+    own.iter().any(|start| name.starts_with(start)) && musl_loader(askers).is_some()
+}
+
+/// The path of the loader that a program names, if that is musl's.
+fn musl_loader(askers: &[Object]) -> Option<String> {
+    let loader = askers.first()?.elf.interpreter.as_ref()?;
+    loader.rsplit('/').next()?.starts_with("ld-musl-").then(|| loader.clone())
 }
 
 /// The default folders of the loaders of Debian (by processor), Fedora (`lib64`) and Arch (`lib`).
@@ -248,6 +296,32 @@ mod tests {
         assert_eq!(root.find("liba.so", &[]), None);
         root.add("/usr/lib/liba.so", &craft(None, &[]));
         assert_eq!(root.find("liba.so", &[]).unwrap().0, "/usr/lib/liba.so");
+    }
+
+    #[test]
+    fn musl_goes_by_its_list_and_by_all_who_asked() {
+        let root = Root::new();
+        let find = |program: &[(u64, &str)]| {
+            root.add("/bin/program", &craft(Some("/lib/ld-musl-x86_64.so.1"), program));
+            let mut loader = Loader::new(root.0.path()).unwrap();
+            let mut object = |path: &str, origin: &str| {
+                let elf = loader.elf(Path::new(path)).unwrap().unwrap();
+                Object { path: path.into(), origin: origin.into(), elf }
+            };
+            root.add("/srv/libasks.so", &craft(None, &[(RUNPATH, "/none")]));
+            let askers = [object("/bin/program", "/bin"), object("/srv/libasks.so", "/srv")];
+            loader.find("liba.so", &askers).map(|(path, how)| (path.to_str().unwrap().to_owned(), how))
+        };
+        let found = |how, path: &str| Some((path.to_owned(), how));
+        root.add("/etc/ld.so.cache", b"not for musl");
+        root.add("/usr/local/lib/liba.so", &craft(None, &[]));
+        assert_eq!(find(&[]), found(How::Default, "/usr/local/lib/liba.so"));
+        root.add("/opt/musl/liba.so", &craft(None, &[]));
+        root.add("/etc/ld-musl-x86_64.path", b"/none:/lib\n/opt/musl\n");
+        assert_eq!(find(&[]), found(How::List, "/opt/musl/liba.so"));
+        root.add("/opt/mine/liba.so", &craft(None, &[]));
+        // The program's own, though it is a library that asks and has a RUNPATH itself.
+        assert_eq!(find(&[(RUNPATH, "$ORIGIN/../opt/mine")]), found(How::Runpath, "/opt/mine/liba.so"));
     }
 
     #[test]

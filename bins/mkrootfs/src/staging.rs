@@ -1,8 +1,12 @@
 //! All or nothing: the folder is made beside its final place and renamed when it is complete.
+//!
+//! Whoever makes one holds a lock on it. Killed in the middle (kill -9), it leaves a folder of which nobody holds the lock:
+//! the next run for the same place removes that.
 
 use crate::interrupt;
 use anyhow::{Context, Result, bail};
-use std::fs;
+use rustix::fs::FlockOperation;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -12,7 +16,12 @@ use tempfile::TempDir;
 pub struct Staging {
     folder: TempDir,
     target: PathBuf,
+    /// Open, and so locked.
+    _lock: File,
 }
+
+/// What the names of such folders end in.
+const SUFFIX: &str = ".mkrootfs";
 
 impl Staging {
     /// Makes the folder beside `target`.
@@ -32,12 +41,27 @@ impl Staging {
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
             bail!("make {}: this is no name for a new folder", target.display());
         };
-        let folder = tempfile::Builder::new()
-            .prefix(&format!(".{}.", name.to_string_lossy()))
-            .suffix(".mkrootfs")
-            .tempdir_in(parent)
-            .with_context(|| format!("make a folder in {}", parent.display()))?;
-        Ok(Staging { folder, target })
+        let prefix = format!(".{}.", name.to_string_lossy());
+        remove_abandoned(parent, &prefix);
+        let context = || format!("make a folder in {}", parent.display());
+        loop {
+            let folder =
+                tempfile::Builder::new().prefix(&prefix).suffix(SUFFIX).tempdir_in(parent).with_context(context)?;
+            // Somebody else may have taken it for abandoned, before it was locked.
+            if let Some(lock) = lock(folder.path())
+                && folder.path().is_dir()
+            {
+                return Ok(Staging { folder, target, _lock: lock });
+            }
+        }
+    }
+
+    /// A second folder beside the first, for what is not to be kept.
+    pub fn scratch(&self) -> Result<Staging> {
+        let folder = Staging::beside(&self.target)?;
+        let context = || format!("set mode of {}", folder.path().display());
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).with_context(context)?;
+        Ok(folder)
     }
 
     /// Where to build.
@@ -54,6 +78,23 @@ impl Staging {
         let _ = self.folder.keep();
         Ok(self.target)
     }
+}
+
+/// Removes what was left by runs that were killed. What cannot be removed is not ours to speak of.
+fn remove_abandoned(parent: &Path, prefix: &str) {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let is_such = |name: &str| name.len() > prefix.len() && name.starts_with(prefix) && name.ends_with(SUFFIX);
+    for entry in entries.filter(|entry| is_such(&entry.file_name().to_string_lossy())) {
+        if let Some(_lock) = lock(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Locks a folder, if nobody else has.
+fn lock(folder: &Path) -> Option<File> {
+    let file = File::open(folder).ok()?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).ok().map(|()| file)
 }
 
 #[cfg(test)]
@@ -76,6 +117,21 @@ mod tests {
         Staging::beside(&empty).unwrap().publish().unwrap();
         assert!(Staging::beside(&dir.path().join("none/rootfs")).is_err());
         assert!(Staging::beside(&target.join("file")).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_by_the_next_and_what_another_works_on_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("rootfs");
+        let abandoned = dir.path().join(".rootfs.killed.mkrootfs");
+        fs::create_dir_all(abandoned.join("usr/bin")).unwrap();
+        fs::create_dir(dir.path().join(".rootfs.mine")).unwrap();
+        let first = Staging::beside(&target).unwrap();
+        assert!(!abandoned.exists());
+        let second = Staging::beside(&target).unwrap();
+        assert!(first.path().is_dir() && second.path().is_dir() && dir.path().join(".rootfs.mine").is_dir());
+        second.publish().unwrap();
+        assert!(first.publish().is_ok(), "an empty folder is replaced");
     }
 
     #[test]

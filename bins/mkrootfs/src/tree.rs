@@ -5,11 +5,14 @@
 //! a path as the kernel does, makes each symbolic link that it meets, and copies the file at the end.
 
 use crate::interrupt;
+use crate::times::{self, Time};
 use anyhow::{Context, Result, bail};
-use rustix::fs::{AtFlags, CWD, OFlags, Timespec, Timestamps};
+use rustix::fs::OFlags;
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Metadata};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
@@ -30,8 +33,10 @@ pub struct Tree {
     placed: HashSet<PathBuf>,
     /// Files that were written, not copied.
     written: Vec<PathBuf>,
-    /// The newest time of a copied file, in seconds and nanoseconds.
-    newest: (i64, i64),
+    /// The newest time of a copied file.
+    newest: Time,
+    /// No time is later: `$SOURCE_DATE_EPOCH`.
+    epoch: Option<i64>,
     /// How many files were copied or written.
     pub files: u64,
     /// Their size together.
@@ -40,9 +45,17 @@ pub struct Tree {
 
 impl Tree {
     /// A tree in `dest`, an empty folder of our own.
-    pub fn new(dest: &Path) -> Tree {
-        let dest = dest.to_owned();
-        Tree { dest, moved: None, placed: HashSet::new(), written: Vec::new(), newest: (0, 0), files: 0, bytes: 0 }
+    pub fn new(dest: &Path, epoch: Option<i64>) -> Tree {
+        Tree {
+            dest: dest.to_owned(),
+            moved: None,
+            placed: HashSet::new(),
+            written: Vec::new(),
+            newest: (0, 0),
+            epoch,
+            files: 0,
+            bytes: 0,
+        }
     }
 
     /// Whatever is below `from` on the host goes below `to` here. `from` must be a path without links.
@@ -129,8 +142,11 @@ impl Tree {
         // No set-user-id: it would be one of our files, not of the host's careful choice.
         fs::set_permissions(&to, fs::Permissions::from_mode(about.mode() & 0o777))
             .with_context(|| format!("set mode of {}", to.display()))?;
-        let time = (about.mtime(), about.mtime_nsec());
-        set_time(&to, time)?;
+        let time = times::at_most((about.mtime(), about.mtime_nsec()), self.epoch);
+        times::set(&to, time)?;
+        if let Some(epoch) = self.epoch.filter(|_| path.extension().is_some_and(|e| e == "pyc")) {
+            times::settle_compiled(&to, (epoch, 0))?;
+        }
         self.newest = self.newest.max(time);
         self.files += 1;
         self.bytes += size;
@@ -153,7 +169,7 @@ impl Tree {
         let file = fs::File::options().write(true).open(&copy).with_context(context)?;
         crate::elf::trim(&file, end).with_context(context)?;
         fs::set_permissions(&copy, mode).with_context(context)?;
-        set_time(&copy, (about.mtime(), about.mtime_nsec()))?;
+        times::set(&copy, (about.mtime(), about.mtime_nsec()))?;
         self.bytes -= about.len() - end;
         Ok(())
     }
@@ -196,14 +212,16 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a symbolic link, unless something is there already.
+    /// Makes a symbolic link, unless something is there already. A target from `/` is written as one from the link's
+    /// folder: so it leads into this tree too for who looks at it from outside, wherever the tree is.
     pub fn link(&self, path: &Path, target: &Path) -> Result<()> {
         let at = self.inside(path);
         if fs::symlink_metadata(&at).is_ok() {
             return Ok(());
         }
         self.make_parents(path)?;
-        symlink(target, &at).with_context(|| format!("make link {} -> {}", at.display(), target.display()))
+        let target = if target.is_absolute() { self.relative(path, target)? } else { target.to_owned() };
+        symlink(&target, &at).with_context(|| format!("make link {} -> {}", at.display(), target.display()))
     }
 
     /// Makes a folder with this mode, whatever the umask; its parents get 0755.
@@ -223,25 +241,29 @@ impl Tree {
         layout::rootfs::open_in(&self.dest, path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
     }
 
-    /// Gives everything that has no time of its own (folders, links, written files) the time of the newest copied
-    /// file. So the same host gives the same tree, and the same tree the same image.
+    /// Gives everything that has no time of its own (folders, links, written files) the epoch's time, or that of the
+    /// newest copied file.
     pub fn settle_times(&self) -> Result<()> {
-        self.written.iter().try_for_each(|file| set_time(file, self.newest))?;
-        let mut folders = vec![self.dest.clone()];
-        let mut all = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).with_context(|| format!("read folder {}", folder.display()))? {
-                let entry = entry.with_context(|| format!("read folder {}", folder.display()))?;
-                let kind = entry.file_type().with_context(|| format!("look at {}", entry.path().display()))?;
-                if kind.is_dir() {
-                    folders.push(entry.path());
-                } else if kind.is_symlink() {
-                    set_time(&entry.path(), self.newest)?;
-                }
-            }
-            all.push(folder);
-        }
-        all.iter().try_for_each(|folder| set_time(folder, self.newest))
+        let time = self.epoch.map_or(self.newest, |seconds| (seconds, 0));
+        self.written.iter().try_for_each(|file| times::set(file, time))?;
+        times::change_all(&self.dest, &|about| (!about.is_file()).then_some(time))
+    }
+
+    /// The way to `target` from the folder that `link` is in.
+    fn relative(&self, link: &Path, target: &Path) -> Result<PathBuf> {
+        // The folder's own path counts: `..` of `/bin/x` is `/usr` if `/bin` is `/usr/bin`.
+        let parent = self.inside(link).parent().map(Path::to_owned).unwrap_or_default();
+        let folder = layout::rootfs::open_in(&self.dest, link.parent().unwrap_or(Path::new("/")), OFlags::PATH)
+            .and_then(|fd| rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new()))
+            .with_context(|| format!("resolve {}", parent.display()))?;
+        let folder = PathBuf::from(OsString::from_vec(folder.into_bytes()));
+        let root = fs::canonicalize(&self.dest).with_context(|| format!("resolve {}", self.dest.display()))?;
+        let from = names(folder.strip_prefix(&root).unwrap_or(Path::new("")));
+        let to = names(target);
+        let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+        let way: PathBuf =
+            from.iter().skip(same).map(|_| OsString::from("..")).chain(to.into_iter().skip(same)).collect();
+        Ok(if way.as_os_str().is_empty() { ".".into() } else { way })
     }
 
     fn make_parents(&self, path: &Path) -> Result<()> {
@@ -275,15 +297,6 @@ fn names(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(name).collect()
 }
 
-/// Sets the time of a file, folder or link itself.
-pub fn set_time(path: &Path, (tv_sec, tv_nsec): (i64, i64)) -> Result<()> {
-    #[allow(clippy::unnecessary_cast)] // The types of the fields differ between C libraries.
-    let time = Timespec { tv_sec: tv_sec as _, tv_nsec: tv_nsec as _ };
-    let times = Timestamps { last_access: time, last_modification: time };
-    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
-        .with_context(|| format!("set time of {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,12 +326,14 @@ mod tests {
         symlink("dash", host.join("usr/bin/sh")).unwrap();
         symlink("usr/bin", host.join("bin")).unwrap();
         symlink(host.join("bin/../bin/sh"), host.join("absolute")).unwrap();
-        let mut tree = Tree::new(both.dest.path());
+        let mut tree = Tree::new(both.dest.path(), None);
         tree.place(&host.join("absolute")).unwrap();
         tree.place(&host.join("bin/sh")).unwrap();
         assert_eq!(fs::read_link(both.copied("bin")).unwrap(), Path::new("usr/bin"));
         assert_eq!(fs::read_link(both.copied("usr/bin/sh")).unwrap(), Path::new("dash"));
-        assert_eq!(fs::read_link(both.copied("absolute")).unwrap(), host.join("bin/../bin/sh"));
+        assert_eq!(fs::read_link(both.copied("absolute")).unwrap(), Path::new("bin/../bin/sh"));
+        // Also for who looks from outside.
+        assert_eq!(fs::read_to_string(both.copied("absolute")).unwrap(), "program");
         assert_eq!(fs::read_to_string(both.copied("bin/sh")).unwrap(), "program");
         assert_eq!((tree.files, tree.bytes), (1, 7));
     }
@@ -328,7 +343,7 @@ mod tests {
         let both = both();
         symlink("b", both.host.path().join("a")).unwrap();
         symlink("a", both.host.path().join("b")).unwrap();
-        let error = Tree::new(both.dest.path()).place(&both.host.path().join("a")).unwrap_err();
+        let error = Tree::new(both.dest.path(), None).place(&both.host.path().join("a")).unwrap_err();
         assert!(format!("{error:#}").contains("more than 40 symbolic links"), "{error:#}");
     }
 
@@ -339,11 +354,11 @@ mod tests {
         fs::create_dir_all(prefix.join("bin")).unwrap();
         fs::write(prefix.join("bin/python3.11"), "").unwrap();
         symlink(prefix.join("bin/python3.11"), prefix.join("bin/python3")).unwrap();
-        let mut tree = Tree::new(both.dest.path());
+        let mut tree = Tree::new(both.dest.path(), None);
         tree.relocate(&prefix, Path::new("/usr/local"));
         tree.place(&prefix.join("bin/python3")).unwrap();
         let bin = both.dest.path().join("usr/local/bin");
-        assert_eq!(fs::read_link(bin.join("python3")).unwrap(), Path::new("/usr/local/bin/python3.11"));
+        assert_eq!(fs::read_link(bin.join("python3")).unwrap(), Path::new("python3.11"));
         assert!(bin.join("python3.11").is_file());
         assert_eq!(fs::read_dir(both.dest.path()).unwrap().count(), 1, "nothing but usr");
     }
@@ -354,8 +369,8 @@ mod tests {
         let file = both.host.path().join("mount");
         fs::write(&file, "").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o4755)).unwrap();
-        set_time(&file, (1_000_000, 5)).unwrap();
-        let mut tree = Tree::new(both.dest.path());
+        times::set(&file, (1_000_000, 5)).unwrap();
+        let mut tree = Tree::new(both.dest.path(), None);
         tree.place(&file).unwrap();
         tree.settle_times().unwrap();
         let about = fs::metadata(both.copied("mount")).unwrap();

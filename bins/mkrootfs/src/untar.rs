@@ -8,8 +8,9 @@
 use crate::cli::TarArgs;
 use crate::interrupt;
 use crate::staging::Staging;
+use crate::times::{self, Time};
 use anyhow::{Context, Result, bail};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
@@ -22,11 +23,28 @@ use tar::{Archive, Entry, EntryType};
 
 /// What was made.
 #[derive(Debug, Default, Serialize)]
-struct Summary {
-    dir: PathBuf,
-    files: u64,
-    bytes: u64,
-    left_out: Vec<String>,
+pub struct Summary {
+    /// The folder.
+    pub dir: PathBuf,
+    /// How many files there are, without folders and links.
+    pub files: u64,
+    /// Their size together.
+    pub bytes: u64,
+    /// What was left out, and why.
+    pub left_out: Vec<String>,
+}
+
+impl Summary {
+    /// Prints it, for somebody who asked for `dir`.
+    pub fn print(&self, dir: &Path, json: bool) -> Result<()> {
+        if json {
+            println!("{}", serde_json::to_string_pretty(self)?);
+            return Ok(());
+        }
+        println!("{}: {} files, {}", dir.display(), self.files, layout::units::human_size(self.bytes));
+        self.left_out.iter().for_each(|what| println!("left out: {what}"));
+        Ok(())
+    }
 }
 
 /// `mkrootfs tar`.
@@ -39,17 +57,15 @@ pub fn main(args: TarArgs) -> Result<u8> {
     let staging = Staging::beside(&args.dir)?;
     let mut summary = extract(input, staging.path()).with_context(|| format!("extract {name}"))?;
     summary.dir = staging.publish()?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
-    } else {
-        let size = layout::units::human_size(summary.bytes);
-        println!("{}: {} files, {size}", args.dir.display(), summary.files);
-        summary.left_out.iter().for_each(|what| println!("left out: {what}"));
-    }
+    summary.print(&args.dir, args.json)?;
     Ok(0)
 }
 
-fn extract(input: impl Read, dest: &Path) -> Result<Summary> {
+/// Extracts an archive, plain or gzip, into an empty folder of our own.
+///
+/// # Errors
+/// An archive that is broken, or that holds what no root filesystem should.
+pub fn extract(input: impl Read, dest: &Path) -> Result<Summary> {
     let mut input = BufReader::with_capacity(1 << 16, input);
     let is_gzip = input.fill_buf().context("read the archive")?.starts_with(&[0x1f, 0x8b]);
     let plain: Box<dyn Read> =
@@ -60,6 +76,8 @@ fn extract(input: impl Read, dest: &Path) -> Result<Summary> {
         root,
         is_root: rustix::process::geteuid().is_root(),
         folders: Vec::new(),
+        implied: vec![PathBuf::new()],
+        newest: (times::epoch()?.unwrap_or(0), 0),
         summary: Summary::default(),
     };
     for entry in Archive::new(plain).entries().context("read the archive")? {
@@ -77,7 +95,10 @@ struct Extraction {
     /// Owners and devices are root's to set.
     is_root: bool,
     /// Folders get their times last: each entry made in them changes it.
-    folders: Vec<(PathBuf, Timestamps)>,
+    folders: Vec<(PathBuf, Time)>,
+    /// Folders that no entry is for, but the names of others. They get the time of the newest entry.
+    implied: Vec<PathBuf>,
+    newest: Time,
     summary: Summary,
 }
 
@@ -116,12 +137,13 @@ impl Extraction {
             }
             other => bail!("an entry of type {other:?} is not known here"),
         }
-        let times = times_of(entry)?;
-        rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW).context("set its time")
+        let time = time_of(entry)?;
+        self.newest = self.newest.max(time);
+        rustix::fs::utimensat(&parent, name, &times::stamps(time), AtFlags::SYMLINK_NOFOLLOW).context("set its time")
     }
 
     /// Opens a folder inside of the root, making what is missing of it.
-    fn folder(&self, path: &Path) -> Result<OwnedFd> {
+    fn folder(&mut self, path: &Path) -> Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         match open_folder(&self.root, path) {
             Err(Errno::NOENT) => {}
@@ -131,7 +153,8 @@ impl Extraction {
         let name = path.file_name().context("a folder without name")?;
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
             // A link that leads nowhere: what it means is the archive's secret.
-            Ok(()) | Err(Errno::EXIST) => {}
+            Ok(()) => self.implied.push(path.to_owned()),
+            Err(Errno::EXIST) => {}
             Err(error) => return Err(error).with_context(|| format!("make folder {}", path.display())),
         }
         open_folder(&self.root, path).with_context(|| format!("open folder {}", path.display()))
@@ -157,7 +180,9 @@ impl Extraction {
         // An O_PATH descriptor cannot be changed; the folder's own "." can.
         self.own(&folder, OsStr::new("."), entry)?;
         rustix::fs::chmodat(&folder, ".", mode, AtFlags::empty()).context("set its mode")?;
-        self.folders.push((path.to_owned(), times_of(entry)?));
+        let time = time_of(entry)?;
+        self.newest = self.newest.max(time);
+        self.folders.push((path.to_owned(), time));
         Ok(())
     }
 
@@ -238,9 +263,11 @@ impl Extraction {
     }
 
     fn set_folder_times(&self) -> Result<()> {
-        for (path, times) in self.folders.iter().rev() {
+        let implied = self.implied.iter().map(|path| (path, self.newest));
+        // What an entry says comes last, and of two entries the later one.
+        for (path, time) in implied.chain(self.folders.iter().map(|(path, time)| (path, *time))) {
             let folder = open_folder(&self.root, path).with_context(|| format!("open folder {}", path.display()))?;
-            rustix::fs::utimensat(&folder, ".", times, AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::utimensat(&folder, ".", &times::stamps(time), AtFlags::SYMLINK_NOFOLLOW)
                 .with_context(|| format!("set time of folder {}", path.display()))?;
         }
         Ok(())
@@ -275,109 +302,9 @@ fn plain_path(name: &OsStr) -> Result<PathBuf> {
     Ok(names.into_iter().collect())
 }
 
-fn times_of<R: Read>(entry: &Entry<'_, R>) -> Result<Timestamps> {
-    let seconds = i64::try_from(entry.header().mtime()?).unwrap_or(0);
-    #[allow(clippy::unnecessary_cast)] // The types of the fields differ between C libraries.
-    let time = Timespec { tv_sec: seconds as _, tv_nsec: 0 };
-    Ok(Timestamps { last_access: time, last_modification: time })
+fn time_of<R: Read>(entry: &Entry<'_, R>) -> Result<Time> {
+    Ok((i64::try_from(entry.header().mtime()?).unwrap_or(0), 0))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    /// An archive of (type, name, link target or content).
-    fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (kind, name, text) in entries {
-            let mut header = tar::Header::new_ustar();
-            // By hand: the library refuses to write what an attacker would.
-            header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
-            header.set_entry_type(*kind);
-            header.set_mode(if kind.is_dir() { 0o755 } else { 0o644 });
-            header.set_uid(rustix::process::getuid().as_raw().into());
-            header.set_gid(rustix::process::getgid().as_raw().into());
-            header.set_mtime(1_000_000);
-            let is_file = *kind == EntryType::Regular;
-            if !is_file {
-                header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
-            }
-            header.set_size(if is_file { text.len() as u64 } else { 0 });
-            header.set_cksum();
-            builder.append(&header, if is_file { text.as_bytes() } else { b"" }).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
-    const DIR: EntryType = EntryType::Directory;
-    const FILE: EntryType = EntryType::Regular;
-    const LINK: EntryType = EntryType::Symlink;
-    const HARD: EntryType = EntryType::Link;
-
-    #[test]
-    fn files_links_and_folders_come_out() {
-        use std::os::unix::fs::MetadataExt;
-        let dest = tempfile::tempdir().unwrap();
-        let bytes = archive(&[
-            (DIR, "./", ""),
-            (LINK, "bin", "usr/bin"),
-            (FILE, "./usr/bin/dash", "program"),
-            (LINK, "bin/sh", "dash"),
-            (HARD, "usr/bin/ash", "bin/dash"),
-            (DIR, "etc/", ""),
-            (FILE, "/etc/hostname", "old"),
-            (FILE, "etc/hostname", "new"),
-        ]);
-        let summary = extract(&bytes[..], dest.path()).unwrap();
-        assert_eq!((summary.files, summary.bytes), (3, 13));
-        let read = |path: &str| fs::read_to_string(dest.path().join(path)).unwrap();
-        assert_eq!(
-            (read("bin/sh"), read("bin/ash"), read("etc/hostname")),
-            ("program".into(), "program".into(), "new".into())
-        );
-        assert_eq!(dest.path().join("etc").metadata().unwrap().mtime(), 1_000_000);
-    }
-
-    #[test]
-    fn gzip_is_recognised() {
-        use std::io::Write;
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&archive(&[(FILE, "a", "text")])).unwrap();
-        let dest = tempfile::tempdir().unwrap();
-        extract(&gzip.finish().unwrap()[..], dest.path()).unwrap();
-        assert!(dest.path().join("a").is_file());
-    }
-
-    #[test]
-    fn no_entry_is_written_outside_of_the_folder() {
-        let around = tempfile::tempdir().unwrap();
-        let (dest, secret) = (around.path().join("dest"), around.path().join("secret"));
-        fs::write(&secret, "secret").unwrap();
-        let outside = around.path().to_str().unwrap();
-        for entries in [
-            vec![(FILE, "../evil", "x")],
-            vec![(FILE, "a/../../evil", "x")],
-            vec![(LINK, "out", ".."), (FILE, "out/evil", "x")],
-            vec![(LINK, "out", outside), (FILE, "out/evil", "x")],
-            vec![(LINK, "out", outside), (DIR, "out", ""), (FILE, "out/secret", "x")],
-            vec![(LINK, "link", "../secret"), (FILE, "link", "x")],
-            vec![(HARD, "mine", "../secret")],
-            vec![(LINK, "out", ".."), (HARD, "mine", "out/secret"), (FILE, "mine", "x")],
-        ] {
-            fs::create_dir(&dest).unwrap();
-            let _ = extract(&archive(&entries)[..], &dest);
-            assert_eq!(fs::read_to_string(&secret).unwrap(), "secret", "{entries:?}");
-            assert_eq!(fs::read_dir(around.path()).unwrap().count(), 2, "{entries:?}");
-            assert!(!dest.join("mine").is_file() || fs::read_to_string(dest.join("mine")).unwrap() != "secret");
-            fs::remove_dir_all(&dest).unwrap();
-        }
-    }
-
-    #[test]
-    fn an_archive_cut_short_is_an_error() {
-        let bytes = archive(&[(FILE, "a", &"x".repeat(2000))]);
-        let dest = tempfile::tempdir().unwrap();
-        assert!(extract(&bytes[..1024], dest.path()).is_err());
-    }
-}
+mod tests;
