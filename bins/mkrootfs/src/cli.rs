@@ -143,6 +143,9 @@ pub struct DebianArgs {
     /// How much of Debian.
     #[arg(long, value_enum, default_value_t = Variant::Minbase)]
     pub variant: Variant,
+    /// The program that does the work; without it the one that is on this host, mmdebstrap first.
+    #[arg(long, value_enum)]
+    pub installer: Option<Installer>,
     /// The keys that the mirror may be signed with, in place of those that the installer goes by.
     #[arg(long, value_name = "FILE")]
     pub keyring: Option<PathBuf>,
@@ -152,6 +155,15 @@ pub struct DebianArgs {
     /// Print what was made as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A program that installs Debian into a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Installer {
+    /// The faster one, by apt; also for users who are not root.
+    Mmdebstrap,
+    /// The older one, in shell; only for root.
+    Debootstrap,
 }
 
 /// How much of Debian is installed without being asked for.

@@ -4,7 +4,7 @@
 //! know how, and one of them has to be here: mmdebstrap, which writes a tar, or debootstrap, which fills a folder. What this
 //! adds: all or nothing, packages are downloaded once, and the same packages give the same tree.
 
-use crate::cli::{DebianArgs, Variant};
+use crate::cli::{DebianArgs, Installer, Variant};
 use crate::interrupt::{self, Helper};
 use crate::piped::{self, Said};
 use crate::staging::Staging;
@@ -17,25 +17,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The program that does the work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Installer {
-    Mmdebstrap(PathBuf),
-    Debootstrap(PathBuf),
-}
-
 /// `mkrootfs debian`.
 pub fn main(args: DebianArgs) -> Result<u8> {
-    let installer = find(rustix::process::geteuid().is_root())?;
+    let (installer, program) = find(args.installer)?;
     let cache = match &args.cache {
         Some(dir) => std::path::absolute(dir).with_context(|| format!("resolve {}", dir.display()))?,
         None => layout::paths::cache_dir()?.join("debian"),
     };
+    // What another suite needs would only be in the way.
+    let cache = cache.join(args.suite.replace('/', "-"));
     fs::create_dir_all(&cache).with_context(|| format!("make the folder of packages {}", cache.display()))?;
     let staging = Staging::beside(&args.dir)?;
-    let mut summary = match &installer {
-        Installer::Mmdebstrap(program) => mmdebstrap(program, &args, &cache, &staging)?,
-        Installer::Debootstrap(program) => debootstrap(program, &args, &cache, &staging)?,
+    let mut summary = match installer {
+        Installer::Mmdebstrap => mmdebstrap(&program, &args, &cache, &staging)?,
+        Installer::Debootstrap => debootstrap(&program, &args, &cache, &staging)?,
     };
     tidy::tidy(staging.path()).context("make the tree the same for everybody")?;
     (summary.files, summary.bytes) = tidy::count(staging.path())?;
@@ -44,17 +39,32 @@ pub fn main(args: DebianArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// mmdebstrap is the faster one, and needs no root where a user may have a range of user ids.
-fn find(is_root: bool) -> Result<Installer> {
-    if let Some(program) = program("mmdebstrap") {
-        return Ok(Installer::Mmdebstrap(program));
+/// The program that does the work: the one that was asked for, else whichever is here.
+fn find(asked: Option<Installer>) -> Result<(Installer, PathBuf)> {
+    let is_root = rustix::process::geteuid().is_root();
+    let candidates = match asked {
+        Some(one) => vec![one],
+        None => vec![Installer::Mmdebstrap, Installer::Debootstrap],
+    };
+    for installer in &candidates {
+        let Some(program) = program(name(*installer)) else { continue };
+        if *installer == Installer::Debootstrap && !is_root {
+            bail!("run debootstrap: only root can; use sudo, or install mmdebstrap (the package has that name)");
+        }
+        return Ok((*installer, program));
     }
-    match program("debootstrap") {
-        Some(program) if is_root => Ok(Installer::Debootstrap(program)),
-        Some(_) => bail!("run debootstrap: only root can; use sudo, or install mmdebstrap (its package has that name)"),
-        None => bail!(
-            "find debootstrap: neither it nor mmdebstrap is on this host; install one, on Debian with: apt-get install mmdebstrap"
-        ),
+    let names: Vec<_> = candidates.iter().map(|installer| name(*installer)).collect();
+    bail!(
+        "find {}: not on this host; on Debian and its like: apt-get install {}",
+        names.join(" or "),
+        names.first().unwrap_or(&"mmdebstrap")
+    )
+}
+
+fn name(installer: Installer) -> &'static str {
+    match installer {
+        Installer::Mmdebstrap => "mmdebstrap",
+        Installer::Debootstrap => "debootstrap",
     }
 }
 
@@ -69,6 +79,7 @@ fn mmdebstrap(program: &Path, args: &DebianArgs, cache: &Path, staging: &Staging
     let cache = layout::tool::quote(cache.to_str().context("the path of the folder of packages is no text")?);
     let (mut command, end) = at_our_side();
     command.arg(program).env("TMPDIR", scratch.path()).arg("--format=tar").arg(variant_of_mmdebstrap(args.variant));
+    command.arg(r#"--setup-hook=mkdir -p "$1"/var/cache/apt/archives/"#);
     command.arg(format!("--setup-hook=sync-in {cache} /var/cache/apt/archives/"));
     command.arg(format!("--customize-hook=sync-out /var/cache/apt/archives {cache}"));
     // Packages from the cache are there before any is downloaded; and they are kept for the cache. The lists tell the date.

@@ -9,7 +9,7 @@ const MAY_BE_LINKS: [&str; 9] =
     ["/bin", "/sbin", "/lib", "/lib32", "/libx32", "/lib64", "/usr/sbin", "/usr/lib64", "/var/run"];
 
 /// Folders, with their modes. `proc`, `sys` and `dev` are empty: the runtime mounts something there.
-const FOLDERS: [(&str, u32); 17] = [
+const FOLDERS: [(&str, u32); 18] = [
     ("/dev", 0o755),
     ("/etc", 0o755),
     ("/home", 0o755),
@@ -23,6 +23,7 @@ const FOLDERS: [(&str, u32); 17] = [
     ("/tmp", 0o1777),
     ("/usr/bin", 0o755),
     ("/usr/lib", 0o755),
+    ("/usr/sbin", 0o755),
     ("/usr/local/bin", 0o755),
     ("/var/lib", 0o755),
     ("/var/log", 0o755),
@@ -40,6 +41,10 @@ pub fn folders(tree: &mut Tree) -> Result<()> {
     }
     for (path, mode) in FOLDERS {
         tree.dir(Path::new(path), mode)?;
+    }
+    // No link leads nowhere, also where nothing is put behind it.
+    for folder in MAY_BE_LINKS.iter().filter_map(|path| std::fs::canonicalize(path).ok()) {
+        tree.dir(&folder, 0o755)?;
     }
     Ok(())
 }
