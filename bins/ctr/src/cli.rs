@@ -1,15 +1,18 @@
 //! The command line: docker's words, and nothing but the words. What they do is elsewhere.
 //!
-//! Here are the commands, their options are in the two files below. The paths are spelled out because the
+//! Here are the commands, their options are in the files below. The paths are spelled out because the
 //! generator of man pages and completions includes this file from another folder.
 
 #[path = "cli/containers.rs"]
 mod containers;
 #[path = "cli/images.rs"]
 mod images;
+#[path = "cli/registry.rs"]
+mod registry;
 
 pub use containers::*;
 pub use images::*;
+pub use registry::*;
 
 use clap::{Parser, Subcommand};
 
@@ -102,6 +105,14 @@ pub enum ImageCommand {
     Tag(Tag),
     /// Make an image of the files in a tar archive
     Import(Import),
+    /// Get an image from a registry
+    Pull(Pull),
+    /// Send an image to a registry
+    Push(Push),
+    /// Give this machine a name and a password for a registry
+    Login(Login),
+    /// Forget them
+    Logout(Logout),
     /// Show everything that is known of containers and images, as JSON
     Inspect(Inspect),
 }
@@ -154,6 +165,10 @@ pub enum ImageGroup {
     Tag(Tag),
     /// Make an image of the files in a tar archive
     Import(Import),
+    /// Get an image from a registry
+    Pull(Pull),
+    /// Send an image to a registry
+    Push(Push),
     /// Show everything that is known of images, as JSON
     Inspect(Inspect),
 }

@@ -5,7 +5,7 @@
 use crate::cli::*;
 use crate::plan::{Plan, Step};
 use crate::show::inspect::Of;
-use crate::{client, create, doctor, exec, life, runtime, shim, show};
+use crate::{client, create, doctor, exec, life, registry, runtime, shim, show};
 use anyhow::{Result, bail};
 use layout::container::{Container, State, Status};
 use layout::tool::{Call, Tool};
@@ -75,6 +75,10 @@ impl Engine {
             I::Build(args) => self.pass_on(build(&args)),
             I::Rmi(args) => self
                 .pass_on(Call::new(Tool::Layerfs).arg("rm").args(args.force.then_some("--force")).args(&args.images)),
+            I::Pull(args) => self.pass_on(registry::pull(&args)),
+            I::Push(args) => self.pass_on(registry::push(&args)),
+            I::Login(args) => self.pass_on(registry::login(&args)),
+            I::Logout(args) => self.pass_on(registry::logout(&args)),
             I::Tag(args) => self.pass_on(Call::new(Tool::Layerfs).args(["tag", &args.source, &args.target])),
             I::Import(args) => self.pass_on(
                 Call::new(Tool::Layerfs)
@@ -118,6 +122,8 @@ impl Engine {
             G::Rm(args) => I::Rmi(args),
             G::Tag(args) => I::Tag(args),
             G::Import(args) => I::Import(args),
+            G::Pull(args) => I::Pull(args),
+            G::Push(args) => I::Push(args),
             G::Inspect(args) => {
                 return self.show(|layout| show::inspect::inspect(layout, &args.names, Of::Image));
             }
@@ -139,14 +145,17 @@ impl Engine {
         if interactive && args.create.tty && !self.explain && !rustix::termios::isatty(std::io::stdin()) {
             return Err(exit::coded(1, "the input device is not a TTY"));
         }
+        let mut plan = registry::provide(&self.layout, &args.create, self.explain)?;
         if self.explain {
-            let (container, mut plan) = create::prepare(&self.layout, &args.create, args.detach, 0)?;
+            let (container, made) = create::prepare(&self.layout, &args.create, args.detach, 0)?;
+            plan.extend(made);
             plan.extend(life::start_plan(&self.layout, &container, attach, interactive));
             if args.detach {
                 plan.push(Step::Print(container.id.to_string()));
             }
             return self.explained(&plan);
         }
+        plan.execute(&self.layout)?;
         let container = create::create(&self.layout, &args.create, args.detach)?;
         let started = life::start(&self.layout, &container, attach, interactive);
         // One that could not be started. If it was, its shim removes it, whatever became of us.
@@ -162,10 +171,15 @@ impl Engine {
     }
 
     fn create(&self, args: &Create) -> Result<u8> {
+        let mut plan = registry::provide(&self.layout, args, self.explain).map_err(ends_with_one)?;
         if self.explain {
-            let (container, mut plan) = create::prepare(&self.layout, args, false, 0)?;
+            let (container, made) = create::prepare(&self.layout, args, false, 0)?;
+            plan.extend(made);
             plan.push(Step::Print(container.id.to_string()));
             return self.explained(&plan);
+        }
+        if let Err(error) = plan.execute(&self.layout) {
+            return Err(if exit::is_silent(&error) { exit::silent(1) } else { error });
         }
         println!("{}", create::create(&self.layout, args, false).map_err(ends_with_one)?.id);
         Ok(0)

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use layout::container::{self, Config, Container, HostConfig, State};
 use layout::images::{self, Image};
 use layout::lock::Lock;
+use layout::oci::image::Platform;
 use layout::paths::ContainerDir;
 use layout::{ContainerId, Layout, units};
 use std::path::Path;
@@ -44,7 +45,7 @@ pub fn create(layout: &Layout, args: &cli::Create, detached: bool) -> Result<Con
 
 /// The container that the options describe, and the steps that make it.
 pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32) -> Result<(Container, Plan)> {
-    let image = find_image(layout, args.image())?;
+    let image = find_image(layout, args)?;
     let id = ContainerId::random()?;
     let name = choose_name(layout, args, attempt)?;
     let config = config::build(args, &image, &id, detached)?;
@@ -95,15 +96,9 @@ fn create_plan(layout: &Layout, container: &Container, image: &Image) -> Result<
 }
 
 /// The image, or docker's words for a missing one.
-fn find_image(layout: &Layout, wanted: &str) -> Result<Image> {
-    if let Some(image) = images::lookup(layout, wanted)? {
-        return Ok(image);
-    }
-    let reference = layout::Reference::parse(wanted)?;
-    bail!(
-        "Unable to find image '{reference}' locally: ctr cannot pull from registries yet; `ctr images` lists what is \
-         here, `ctr import` and `ctr build` make more"
-    )
+fn find_image(layout: &Layout, args: &cli::Create) -> Result<Image> {
+    let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
+    images::platforms::find(layout, args.image(), platform.as_ref())
 }
 
 fn choose_name(layout: &Layout, args: &cli::Create, attempt: u32) -> Result<String> {

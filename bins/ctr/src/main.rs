@@ -10,6 +10,7 @@
 //! | [`shim`] | the parent of one container |
 //! | [`protocol`], [`client`] | what the shim and its clients say to each other |
 //! | [`runtime`], [`exec`] | calls of the runtime |
+//! | [`registry`] | when an image is pulled, and the commands that pull and push |
 //! | [`show`] | what the user sees |
 //! | [`doctor`] | what this machine can do |
 
@@ -28,6 +29,7 @@ mod names;
 mod plan;
 mod ports;
 mod protocol;
+mod registry;
 mod runtime;
 mod shim;
 mod show;

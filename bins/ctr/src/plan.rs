@@ -9,6 +9,7 @@ use layout::tool::{Call, Tool, quote, script_environment};
 use layout::{ContainerId, Layout};
 use std::fmt::Write as _;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub enum Step {
     Print(String),
     /// Call a tool with this terminal's streams: it does the rest of the command.
     Foreground(Call),
+    /// Call a tool on the way to something else: what it prints goes where errors go, and when it fails it has said why.
+    Aside(Call),
     /// Have the shim start the container; attached, pass its streams on and end with its exit code.
     Start {
         /// Which container.
@@ -120,6 +123,14 @@ impl Step {
             Step::Call(call) => call.run()?,
             Step::Print(line) => println!("{line}"),
             Step::Foreground(call) => return Ok(layout::exit::from_status(call.status()?)),
+            Step::Aside(call) => {
+                let stderr = std::io::stderr().as_fd().try_clone_to_owned().context("share standard error")?;
+                let status = call.command()?.stdout(stderr).status();
+                let status = status.with_context(|| format!("run {}", call.tool.name()))?;
+                if !status.success() {
+                    return Err(layout::exit::silent(layout::exit::from_status(status)));
+                }
+            }
             Step::Start { id, attach, interactive, command } => {
                 return crate::client::start(layout, id, *attach, *interactive, command, None);
             }
@@ -151,6 +162,7 @@ impl Step {
             Step::RemoveTree(p) => format!("rm -rf {}", path(p)),
             Step::Call(call) => format!("{} >/dev/null", call.to_shell()),
             Step::Foreground(call) => call.to_shell(),
+            Step::Aside(call) => format!("{} >&2", call.to_shell()),
             Step::Print(line) => format!("echo {}", quote(line)),
             Step::Start { id, attach, interactive, command } => {
                 let mut call = Call::new(Tool::Ctr).args(["shim", "start"]);

@@ -46,6 +46,16 @@ pub fn coded(code: u8, message: impl Into<String>) -> anyhow::Error {
     Coded { code, message: message.into() }.into()
 }
 
+/// An error that ends the tool with `code` and without a word: another tool, which it called, has said why.
+pub fn silent(code: u8) -> anyhow::Error {
+    coded(code, "")
+}
+
+/// Whether an error is a [`silent`] one.
+pub fn is_silent(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Coded>().is_some_and(|coded| coded.message.is_empty())
+}
+
 /// The code that an error asks for.
 pub fn code_of(error: &anyhow::Error) -> u8 {
     error.downcast_ref::<Coded>().map_or(TOOL, |coded| coded.code)
@@ -63,7 +73,9 @@ pub fn report(tool: &str, result: anyhow::Result<u8>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("{tool}: {error:#}");
+            if !is_silent(&error) {
+                eprintln!("{tool}: {error:#}");
+            }
             ExitCode::from(code_of(&error))
         }
     }

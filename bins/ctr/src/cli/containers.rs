@@ -1,7 +1,19 @@
 //! The options of the commands about containers.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+
+/// When `create` and `run` get the image from its registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PullPolicy {
+    /// If there is a newer one
+    Always,
+    /// If it is not here
+    #[default]
+    Missing,
+    /// Not at all
+    Never,
+}
 
 /// What `create` and `run` have in common. `-h` is the host name's, as with docker, so help is `--help` alone.
 #[derive(Debug, Args)]
@@ -70,6 +82,15 @@ pub struct Create {
     /// Signal that stop sends first (default: SIGTERM)
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
+    /// When to get the image from its registry
+    #[arg(long, value_enum, value_name = "always|missing|never", default_value_t, hide_possible_values = true)]
+    pub pull: PullPolicy,
+    /// Show nothing of the image's coming
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The image for this platform, as in linux/arm64, instead of this machine's
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
     /// Write the container id to a file
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<PathBuf>,

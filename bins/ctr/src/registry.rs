@@ -1,0 +1,80 @@
+//! Images from registries and to them: `layerfs` does it, with our streams; here is when, and in which words it is asked to.
+
+use crate::cli::{self, PullPolicy};
+use crate::plan::{Plan, Step};
+use anyhow::{Result, bail};
+use layout::images::{self, platforms};
+use layout::oci::image::Platform;
+use layout::tool::{Call, Tool};
+use layout::{Layout, Reference};
+
+/// `ctr pull`
+pub fn pull(args: &cli::Pull) -> Call {
+    Call::new(Tool::Layerfs)
+        .arg("pull")
+        .args(args.all_tags.then_some("--all-tags"))
+        .args(args.quiet.then_some("--quiet"))
+        .args(args.platform.iter().flat_map(|platform| ["--platform", platform]))
+        .arg(&args.name)
+}
+
+/// `ctr push`
+pub fn push(args: &cli::Push) -> Call {
+    Call::new(Tool::Layerfs)
+        .arg("push")
+        .args(args.all_tags.then_some("--all-tags"))
+        .args(args.quiet.then_some("--quiet"))
+        .arg(&args.name)
+}
+
+/// `ctr login`
+pub fn login(args: &cli::Login) -> Call {
+    Call::new(Tool::Layerfs)
+        .arg("login")
+        .args(args.username.iter().flat_map(|name| ["--username", name]))
+        .args(args.password.iter().flat_map(|password| ["--password", password]))
+        .args(args.password_stdin.then_some("--password-stdin"))
+        .args(&args.server)
+}
+
+/// `ctr logout`
+pub fn logout(args: &cli::Logout) -> Call {
+    Call::new(Tool::Layerfs).arg("logout").args(&args.server)
+}
+
+/// The steps that get the image of a container to be: none when it is here, or must be.
+///
+/// # Errors
+/// With `explain`, an image that is not here: what the steps after it are is written in the image.
+pub fn provide(layout: &Layout, args: &cli::Create, explain: bool) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let here = is_here(layout, args)?;
+    if args.pull == PullPolicy::Never || (here && args.pull == PullPolicy::Missing) {
+        return Ok(plan);
+    }
+    let reference = Reference::parse(args.image())?;
+    let quiet = args.quiet;
+    let call = Call::new(Tool::Layerfs)
+        .arg("pull")
+        .arg(if quiet { "--quiet" } else { "--status-only" })
+        .args(args.platform.iter().flat_map(|platform| ["--platform", platform]))
+        .arg(reference.familiar());
+    if here {
+        plan.note("the image, if the registry has a newer one");
+    } else if explain {
+        bail!(
+            "Unable to find image '{reference}' locally: what is done with it is written in it; get it first ({call})"
+        );
+    } else if args.pull == PullPolicy::Missing && !quiet {
+        eprintln!("Unable to find image '{reference}' locally");
+    }
+    plan.push(if quiet { Step::Call(call) } else { Step::Aside(call) });
+    Ok(plan)
+}
+
+fn is_here(layout: &Layout, args: &cli::Create) -> Result<bool> {
+    let Some(platform) = args.platform.as_deref() else {
+        return Ok(images::lookup(layout, args.image())?.is_some());
+    };
+    Ok(platforms::find(layout, args.image(), Some(&Platform::parse(platform)?)).is_ok())
+}
