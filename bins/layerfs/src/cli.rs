@@ -76,6 +76,8 @@ pub enum Command {
     Gc(GcArgs),
     /// Verify every digest and every reference in the store.
     Fsck(FsckArgs),
+    /// Show what takes how much room, and how much of it can be had back.
+    Df(DfArgs),
 }
 
 /// Arguments of `import`.
@@ -308,14 +310,40 @@ pub struct GcArgs {
 
 /// Arguments of `fsck`.
 ///
-/// Exits 0 when all is well, 1 when something is wrong (each thing is a line).
+/// Each blob is digested and compared with its name, each extracted layer with the archive in its blob: names, types, sizes,
+/// contents, modes, owners, times, attributes. Exits 0 when all is well, 1 when something is wrong (each thing is a line).
+///
+/// With --repair a damaged layer is extracted again from its blob, and a damaged blob is written again from the extracted
+/// layer where the same bytes come out. What cannot be made again goes to tmp/ for an hour, and an image that
+/// cannot be used without it is not listed any more: a pull brings it back. Exits 1 when something is still wrong.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   layerfs fsck
-  layerfs fsck && echo the store is whole")]
+  layerfs fsck --repair && echo the store is whole")]
 pub struct FsckArgs {
-    /// Print the problems as a JSON array.
+    /// Put right what can be put right.
+    #[arg(long)]
+    pub repair: bool,
+    /// Print the problems, what was done, and what is left, as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `df`.
+///
+/// Images share layers, and each layer is there twice: extracted, to be mounted, and as the blob that it came as. Nothing
+/// counts references: what is in use is found from the index and the containers, as `gc` does.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  layerfs df
+  layerfs df --json | jq .Images.Reclaimable")]
+pub struct DfArgs {
+    /// Show each image: what it shares with others, and what it has alone.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Print a JSON object; sizes are in bytes.
     #[arg(long)]
     pub json: bool,
 }

@@ -74,6 +74,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Push(args) => registry::push::run(&layout, &layout::paths::config_dir()?, &args)?,
         Command::Gc(args) => care::gc::run(&layout, &args)?,
         Command::Fsck(args) => return care::fsck::run(&layout, &args),
+        Command::Df(args) => care::df::run(&layout, &args)?,
     }
     Ok(0)
 }

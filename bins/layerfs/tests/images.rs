@@ -317,9 +317,10 @@ fn usage_errors_are_125_and_help_teaches() {
     assert!(store.fails(&["import"]).contains("Usage"));
     assert!(store.fails(&["mount", "x", "/m"]).contains("--upper"));
     assert!(store.fails(&["commit", "--parent", "x"]).contains("UPPER"));
-    for command in
-        ["import", "add", "commit", "diff", "mount", "umount", "ls", "inspect", "tag", "rm", "history", "gc", "fsck"]
-    {
+    for command in [
+        "import", "add", "commit", "diff", "mount", "umount", "ls", "inspect", "tag", "rm", "history", "gc", "fsck",
+        "df",
+    ] {
         assert!(store.ok(&[command, "--help"]).contains("Examples:"), "{command}");
     }
     assert!(store.ok(&["--version"]).starts_with("layerfs "));

@@ -34,7 +34,13 @@ pub struct Removed {
 
 /// Waits for the lock, collects, and says what it removed.
 pub fn run(layout: &Layout, args: &GcArgs) -> Result<()> {
-    let alone = Lock::exclusive(&layout.gc_lock())?;
+    let alone = match Lock::try_exclusive(&layout.gc_lock())? {
+        Some(alone) => alone,
+        None => {
+            eprintln!("layerfs: waiting for those who are making images at this moment");
+            Lock::exclusive(&layout.gc_lock())?
+        }
+    };
     let removed = collect(layout, &alone)?;
     if args.json {
         return output::json(&removed);
@@ -102,9 +108,22 @@ fn remove(dir: &Path, name: &[u8]) -> Result<()> {
     beneath::remove_all(&opened, name).with_context(|| format!("clean {}", dir.display()))
 }
 
-/// Whether somebody holds a lock on the folder: a build whose RUN takes hours works in one.
+/// Whether somebody holds a lock on it: a build whose RUN takes hours works in such a folder, a pull writes such a file.
 fn is_in_use(path: &Path) -> bool {
-    path.is_dir() && !matches!(Lock::try_on_dir(path), Ok(Some(_)))
+    match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => !matches!(Lock::try_on_dir(path), Ok(Some(_))),
+        Ok(found) if found.is_file() => Lock::is_held(path).unwrap_or(true),
+        // Neither a link nor a pipe is held by anybody.
+        _ => false,
+    }
+}
+
+/// Whether something in `tmp/` is left over. What this tool made there has no maker any more once the gc lock is held alone.
+pub fn is_left_over(path: &Path) -> bool {
+    let ours = path.file_name().is_some_and(|name| name.as_bytes().starts_with(store::TEMP_PREFIX.as_bytes()));
+    let modified = path.symlink_metadata().and_then(|found| found.modified()).ok();
+    let age = modified.and_then(|time| SystemTime::now().duration_since(time).ok());
+    ours || (age.is_some_and(|age| age > LEFT_OVER) && !is_in_use(path))
 }
 
 fn empty_tmp(layout: &Layout) -> Result<u64> {
@@ -112,16 +131,8 @@ fn empty_tmp(layout: &Layout) -> Result<u64> {
     let mut count = 0;
     for entry in fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {
         let entry = entry.with_context(|| format!("list {}", dir.display()))?;
-        let name = entry.file_name();
-        let ours = name.as_bytes().starts_with(store::TEMP_PREFIX.as_bytes());
-        let age = entry
-            .metadata()
-            .and_then(|found| found.modified())
-            .ok()
-            .and_then(|t| SystemTime::now().duration_since(t).ok());
-        let left_over = age.is_some_and(|age| age > LEFT_OVER) && !is_in_use(&entry.path());
-        if ours || left_over {
-            remove(&dir, name.as_bytes())?;
+        if is_left_over(&entry.path()) {
+            remove(&dir, entry.file_name().as_bytes())?;
             count += 1;
         }
     }

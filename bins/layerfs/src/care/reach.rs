@@ -24,7 +24,12 @@ pub struct Reach {
 /// A document that is there and cannot be read: what it refers to is not known, so nothing may be removed.
 pub fn find(layout: &Layout) -> Result<Reach> {
     let mut reach = Reach::default();
-    for descriptor in images::index(layout)?.manifests {
+    let index = images::index(layout)?;
+    if let Some(entry) = index.foreign.first() {
+        let why = Index::why_foreign(entry);
+        anyhow::bail!("an entry of index.json is not understood, nor what it refers to ({why}): see layerfs fsck");
+    }
+    for descriptor in index.manifests {
         reach.descriptor(layout, &descriptor, 0)?;
     }
     for id in layout.container_ids()? {
@@ -34,12 +39,17 @@ pub fn find(layout: &Layout) -> Result<Reach> {
             reach.config(layout, &image)?;
         }
     }
-    let mounts = fs::read("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    reach.layers.extend(mounted(&mounts, &layout.layers()));
+    reach.layers.extend(mounted_now(layout)?);
     for diff_id in reach.layers.clone() {
         reach.blobs.extend(layer::info(layout, &diff_id)?.map(|info| info.blob.digest));
     }
     Ok(reach)
+}
+
+/// The layers that are shown by a mount now.
+pub fn mounted_now(layout: &Layout) -> Result<Vec<Digest>> {
+    let mounts = fs::read("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    Ok(mounted(&mounts, &layout.layers()))
 }
 
 impl Reach {

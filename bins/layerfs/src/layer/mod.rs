@@ -6,6 +6,7 @@
 pub mod add;
 pub mod beneath;
 pub mod diff;
+pub mod examine;
 pub mod extract;
 pub mod pipeline;
 pub mod whiteout;

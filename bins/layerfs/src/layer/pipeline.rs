@@ -135,7 +135,8 @@ fn store_plain(input: impl Read, blob: File, dir: &Path) -> Result<Passed> {
     })
 }
 
-fn compress(mut chunks: ChunkReader, blob: File) -> Result<(Digest, u64)> {
+/// Compresses a layer's tar as [`store`] does; gives the digest and the size of what came out.
+pub fn compress(mut chunks: impl Read, blob: File) -> Result<(Digest, u64)> {
     let mut gzip = GzEncoder::new(HashingWriter::new(BufWriter::with_capacity(CHUNK, blob)), Compression::new(LEVEL));
     io::copy(&mut chunks, &mut gzip).context("write the blob")?;
     let (mut file, digest, size) = gzip.finish().context("write the blob")?.finish();

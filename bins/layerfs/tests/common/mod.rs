@@ -121,7 +121,8 @@ impl Drop for Store {
 #[track_caller]
 pub fn succeeded(output: Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}: {said}{printed}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -235,4 +236,15 @@ pub fn small_root() -> Vec<u8> {
         .dir("./usr/lib")
         .file("./usr/lib/a", b"a")
         .end()
+}
+
+/// Makes a container of an image, as far as the store is concerned; gives its id.
+pub fn container(store: &Store, image: &str) -> String {
+    let id = "c0ffee".repeat(11)[..64].to_owned();
+    let folder = store.root().join("containers").join(&id);
+    fs::create_dir(&folder).unwrap();
+    let container = serde_json::json!({"Id": id, "Created": "", "Name": "web", "Image": image, "Path": "", "Args": [],
+        "Config": {}, "HostConfig": {}});
+    fs::write(folder.join("container.json"), container.to_string()).unwrap();
+    id
 }
