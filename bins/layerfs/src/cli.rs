@@ -72,6 +72,10 @@ pub enum Command {
     Pull(PullArgs),
     /// Send an image to a registry.
     Push(PushArgs),
+    /// Tell a registry who you are, and keep it for the next time.
+    Login(LoginArgs),
+    /// Forget what `login` kept.
+    Logout(LogoutArgs),
     /// Remove blobs, layers and half-made things that nothing refers to.
     Gc(GcArgs),
     /// Verify every digest and every reference in the store.
@@ -346,4 +350,40 @@ pub struct DfArgs {
     /// Print a JSON object; sizes are in bytes.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `login`.
+///
+/// The registry is asked for nothing, as the user; if it does not refuse, name and password are kept in docker's own
+/// config.json ($DOCKER_CONFIG, else ~/.docker), or by the helper that is named there (credsStore).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  layerfs login -u me localhost:5000
+  layerfs login -u me --password-stdin registry.example < token")]
+pub struct LoginArgs {
+    /// The registry: HOST or HOST:PORT.
+    #[arg(value_name = "SERVER", default_value = "docker.io", hide_default_value = true)]
+    pub server: String,
+    /// The user.
+    #[arg(short, long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// The password. Everybody on the machine can read it here: prefer --password-stdin.
+    #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
+    pub password: Option<String>,
+    /// Read the password from standard input.
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// Arguments of `logout`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  layerfs logout
+  layerfs logout localhost:5000")]
+pub struct LogoutArgs {
+    /// The registry: HOST or HOST:PORT.
+    #[arg(value_name = "SERVER", default_value = "docker.io", hide_default_value = true)]
+    pub server: String,
 }

@@ -13,22 +13,32 @@
 //! | [`failure`] | how threads that work together give up |
 //! | [`progress`] | what is shown meanwhile |
 //! | [`repository`] | the protocol: manifests, blobs, uploads |
-//! | [`hosts`] | where to ask for a repository: mirrors first, https before http |
-//! | [`http`] | one request and its answer: redirects, repeats, time-outs |
+//! | [`session`], [`hosts`] | where to ask for a repository: mirrors first, https before http |
+//! | [`auth`], [`credentials`], [`login`] | who asks: challenges and tokens; where passwords are kept; trying one |
+//! | [`http`], [`repeat`] | one request and its answer: redirects, repeats, time-outs |
+//! | [`connect`], [`tls`], [`proxy`] | the way there: whom to believe, whom to go through |
 //! | [`settings`] | `registries.json`: which hosts are mirrors, which are not secure |
 //! | [`explain`] | what a registry's refusal means, and what to do about it |
 
 pub mod arrival;
+pub mod auth;
 pub mod choose;
+pub mod connect;
+pub mod credentials;
 pub mod download;
 pub mod explain;
 pub mod failure;
 pub mod hosts;
 pub mod http;
+pub mod login;
 pub mod part;
 pub mod progress;
+pub mod proxy;
 pub mod pull;
 pub mod push;
+pub mod repeat;
 pub mod repository;
+pub mod session;
 pub mod settings;
+pub mod tls;
 pub mod upload;

@@ -2,9 +2,10 @@
 
 pub use super::hosts::Access;
 
-use super::explain::Refused;
-use super::hosts::{self, Endpoint};
-use super::http::{self, Answer, Client, Payload, Request};
+use super::explain::{Refused, Subject};
+use super::hosts;
+use super::http::{self, Answer, Payload, Request, Stream};
+use super::session::Session;
 use super::settings::Settings;
 use anyhow::{Context, Result, bail};
 use layout::oci::image::{self, Descriptor};
@@ -18,12 +19,14 @@ use ureq::http::{Method, Uri};
 const MAX_MANIFEST: u64 = 4 << 20;
 /// So many pages of tags are read.
 const MAX_PAGES: usize = 1000;
+/// Up to here a blob is held in memory, and so can be sent again.
+const SMALL: u64 = 64 << 10;
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A repository in a registry, with what it takes to speak to it. Threads share it.
 pub struct Repository {
-    client: Client,
-    endpoint: Endpoint,
+    session: Session,
+    access: Access,
     name: String,
     path: String,
 }
@@ -63,16 +66,20 @@ pub enum Mounted<'a> {
 /// An upload that the registry waits for.
 pub struct Upload<'a> {
     repository: &'a Repository,
+    /// Which of the session's places waits.
+    place: usize,
+    scopes: Vec<String>,
     location: Uri,
 }
 
 impl Repository {
     /// Prepares to speak to the repository that `reference` names. Its tag and digest are not looked at.
+    ///
+    /// # Errors
+    /// A registry or a mirror whose name is no host.
     pub fn open(settings: &Settings, reference: &Reference, access: Access) -> Result<Repository> {
-        let mut endpoints = hosts::endpoints(settings, reference, access)?;
-        let name = reference.repository();
-        let path = reference.path.clone();
-        Ok(Repository { client: Client::new(settings)?, endpoint: endpoints.remove(0), name, path })
+        let session = Session::new(settings, hosts::endpoints(settings, reference, access)?);
+        Ok(Repository { session, access, name: reference.repository(), path: reference.path.clone() })
     }
 
     /// Gets a manifest by tag or by digest.
@@ -80,8 +87,9 @@ impl Repository {
     /// # Errors
     /// A refusal ([`Refused`]); one larger than 4 MiB; one that is not what the digest says.
     pub fn manifest(&self, which: &str) -> Result<Manifest> {
-        let what = format!("get the manifest {which} of {}", self.name);
-        let answer = self.ask(self.request(Method::GET, &format!("manifests/{which}"))?.accept_manifests(), &what)?;
+        let subject = self.subject(format!("get the manifest {which} of {}", self.name)).of_manifest(which);
+        let what = &subject.operation;
+        let (answer, _) = self.ask(&subject, Method::GET, &format!("manifests/{which}"), Request::accept_manifests)?;
         let media_type = answer.header(CONTENT_TYPE).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_owned();
         let bytes = answer.bytes(MAX_MANIFEST).with_context(|| what.clone())?;
@@ -94,64 +102,61 @@ impl Repository {
         Ok(Manifest { bytes, media_type, digest })
     }
 
-    /// Asks whether there is such a manifest, and gives its digest.
-    pub fn has_manifest(&self, which: &str) -> Result<Option<Digest>> {
-        let what = format!("look for the manifest {which} of {}", self.name);
-        let request = self.request(Method::HEAD, &format!("manifests/{which}"))?.accept_manifests();
-        let Some(answer) = found(self.ask(request, &what))? else { return Ok(None) };
-        match answer.header(CONTENT_DIGEST).map(str::parse) {
-            Some(Ok(digest)) => Ok(Some(digest)),
-            // A registry need not tell.
-            _ => Ok(Some(self.manifest(which)?.digest)),
-        }
-    }
-
     /// All tags, page by page as the registry gives them, sorted.
     ///
     /// # Errors
     /// A refusal; pages without end.
     pub fn tags(&self) -> Result<Vec<String>> {
-        let what = format!("list the tags of {}", self.name);
-        let (mut tags, mut request) = (BTreeSet::new(), self.request(Method::GET, "tags/list")?);
+        let subject = self.subject(format!("list the tags of {}", self.name));
+        let what = || subject.operation.clone();
+        let mut tags = BTreeSet::new();
+        let (mut answer, place) = self.ask(&subject, Method::GET, "tags/list", |request| request)?;
         for _ in 0..MAX_PAGES {
-            let answer = self.ask(request, &what)?;
             let next = answer.header(LINK).and_then(next_page).map(|page| http::join(&answer.url, page)).transpose()?;
-            let bytes = answer.bytes(MAX_MANIFEST).with_context(|| what.clone())?;
-            let page: TagList = serde_json::from_slice(&bytes).with_context(|| what.clone())?;
+            let bytes = answer.bytes(MAX_MANIFEST).with_context(what)?;
+            let page: TagList = serde_json::from_slice(&bytes).with_context(what)?;
             tags.extend(page.tags.unwrap_or_default());
-            match next {
-                None => return Ok(tags.into_iter().collect()),
-                Some(url) => {
-                    request = Request { method: Method::GET, url, headers: Vec::new(), payload: Payload::None }
-                }
-            }
+            let Some(url) = next else { return Ok(tags.into_iter().collect()) };
+            answer = self.session.ask_at(place, &self.scopes(), &subject, Request::get(url))?;
         }
-        bail!("{what}: there are more than {MAX_PAGES} pages of them")
+        bail!("{}: there are more than {MAX_PAGES} pages of them", what())
     }
 
     /// Asks whether the registry has a blob.
+    ///
+    /// # Errors
+    /// A refusal for another reason than that it is not there.
     pub fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        let what = format!("look for the blob {} of {}", digest.short(), self.name);
-        Ok(found(self.ask(self.request(Method::HEAD, &format!("blobs/{digest}"))?, &what))?.is_some())
+        let subject = self.subject(format!("look for the blob {} of {}", digest.short(), self.name));
+        Ok(found(self.ask(&subject, Method::HEAD, &format!("blobs/{digest}"), |request| request))?.is_some())
     }
 
     /// Gets a blob from its byte `from` on. Nothing is verified here.
+    ///
+    /// # Errors
+    /// A refusal; a part of the blob that the registry does not say the place of.
     pub fn blob(&self, descriptor: &Descriptor, from: u64) -> Result<Body> {
         let digest = &descriptor.digest;
-        let what = format!("get the blob {} of {}", digest.short(), self.name);
-        let plain = || self.request(Method::GET, &format!("blobs/{digest}"));
-        let mut request = plain()?;
-        if from > 0 {
-            request.headers.push((RANGE, format!("bytes={from}-")));
-        }
-        let answer = match self.ask(request, &what) {
+        let subject = self.subject(format!("get the blob {} of {}", digest.short(), self.name));
+        let get = |from: u64| {
+            self.ask(&subject, Method::GET, &format!("blobs/{digest}"), |mut request| {
+                if from > 0 {
+                    request.headers.push((RANGE, format!("bytes={from}-")));
+                }
+                request
+            })
+        };
+        let (answer, _) = match get(from) {
             // Whatever is wrong with the range, the whole will do.
-            Err(error) if from > 0 && status(&error) == Some(416) => self.ask(plain()?, &what)?,
+            Err(error) if from > 0 && status(&error) == Some(416) => get(0)?,
             other => other?,
         };
         let from = match answer.status {
             206 => answer.header(CONTENT_RANGE).and_then(first_byte).with_context(|| {
-                format!("{what}: the registry sent a part of it and did not say which (no Content-Range)")
+                format!(
+                    "{}: the registry sent a part of it and did not say which (no Content-Range)",
+                    subject.operation
+                )
             })?,
             _ => 0,
         };
@@ -159,70 +164,114 @@ impl Repository {
     }
 
     /// Asks the registry to take a blob over from another repository of its own, which costs nothing.
+    ///
+    /// # Errors
+    /// A refusal; perhaps only of reading there.
     pub fn mount_blob(&self, digest: &Digest, from: &str) -> Result<Mounted<'_>> {
-        let what = format!("mount the blob {} of {from} in {}", digest.short(), self.name);
-        let request = self.request(Method::POST, &format!("blobs/uploads/?mount={digest}&from={from}"))?;
-        let answer = self.ask(request, &what)?;
+        let subject = self.subject(format!("mount the blob {} of {from} in {}", digest.short(), self.name));
+        let mut scopes = self.scopes();
+        scopes.push(format!("repository:{from}:pull"));
+        let (answer, place) = self.session.ask(&scopes, &subject, |base| {
+            self.request(base, Method::POST, &format!("blobs/uploads/?mount={digest}&from={from}"))
+        })?;
         if answer.status == 201 {
             return Ok(Mounted::Yes);
         }
-        Ok(Mounted::No(self.begun(answer, &what)?))
+        Ok(Mounted::No(self.begun(&answer, place, scopes, &subject)?))
     }
 
     /// Begins an upload.
+    ///
+    /// # Errors
+    /// A refusal.
     pub fn upload(&self) -> Result<Upload<'_>> {
-        let what = format!("begin an upload to {}", self.name);
-        let answer = self.ask(self.request(Method::POST, "blobs/uploads/")?, &what)?;
-        self.begun(answer, &what)
+        let subject = self.subject(format!("begin an upload to {}", self.name));
+        let (answer, place) = self.ask(&subject, Method::POST, "blobs/uploads/", |request| request)?;
+        self.begun(&answer, place, self.scopes(), &subject)
     }
 
     /// Stores a manifest under a tag or its digest. All that it names must be there.
+    ///
+    /// # Errors
+    /// A refusal; the registry stored something else.
     pub fn put_manifest(&self, which: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
-        let what = format!("store the manifest {which} in {}", self.name);
-        let mut request = self.request(Method::PUT, &format!("manifests/{which}"))?;
-        request.headers.push((CONTENT_TYPE, media_type.to_owned()));
-        request.payload = Payload::Bytes(bytes);
-        let answer = self.ask(request, &what)?;
+        let subject = self.subject(format!("store the manifest {which} in {}", self.name));
+        let (answer, _) = self.session.ask(&self.scopes(), &subject, |base| {
+            let mut request = self.request(base, Method::PUT, &format!("manifests/{which}"))?;
+            request.headers.push((CONTENT_TYPE, media_type.to_owned()));
+            request.payload = Payload::Bytes(bytes);
+            Ok(request)
+        })?;
         let stored = answer.header(CONTENT_DIGEST).unwrap_or_default();
         let ours = Digest::of(bytes);
         if !stored.is_empty() && stored != ours.as_str() {
-            bail!("{what}: the registry stored it as {stored}, which is not {ours}");
+            bail!("{}: the registry stored it as {stored}, which is not {ours}", subject.operation);
         }
         Ok(())
     }
 
-    fn begun(&self, answer: Answer, what: &str) -> Result<Upload<'_>> {
-        let location = answer.header(LOCATION).with_context(|| format!("{what}: the registry did not say where to"))?;
-        Ok(Upload { repository: self, location: http::join(&answer.url, location)? })
+    fn begun(&self, answer: &Answer, place: usize, scopes: Vec<String>, subject: &Subject) -> Result<Upload<'_>> {
+        let location = answer
+            .header(LOCATION)
+            .with_context(|| format!("{}: the registry did not say where to", subject.operation))?;
+        Ok(Upload { repository: self, place, scopes, location: http::join(&answer.url, location)? })
     }
 
-    fn request<'a>(&self, method: Method, tail: &str) -> Result<Request<'a>> {
-        let url = http::join(&self.endpoint.base, &format!("/v2/{}/{tail}", self.path))?;
-        Ok(Request { method, url, headers: Vec::new(), payload: Payload::None })
+    fn subject(&self, operation: String) -> Subject {
+        Subject { operation, name: self.name.clone(), manifest: None, access: self.access }
     }
 
-    fn ask(&self, mut request: Request<'_>, what: &str) -> Result<Answer> {
-        let answer = self.client.send(&mut request)?;
-        match answer.status {
-            200..=299 => Ok(answer),
-            _ => Err(Refused::new(what.to_owned(), answer).into()),
-        }
+    /// What a token is to be good for.
+    fn scopes(&self) -> Vec<String> {
+        let actions = if self.access == Access::Push { "pull,push" } else { "pull" };
+        vec![format!("repository:{}:{actions}", self.path)]
+    }
+
+    fn request<'a>(&self, base: &Uri, method: Method, tail: &str) -> Result<Request<'a>> {
+        let url = format!("{}/v2/{}/{tail}", base.to_string().trim_end_matches('/'), self.path);
+        Ok(Request { method, ..Request::get(url.parse().with_context(|| format!("ask for {tail} of {}", self.name))?) })
+    }
+
+    fn ask<'a>(
+        &self,
+        subject: &Subject,
+        method: Method,
+        tail: &str,
+        change: impl Fn(Request<'a>) -> Request<'a>,
+    ) -> Result<(Answer, usize)> {
+        self.session.ask(&self.scopes(), subject, |base| Ok(change(self.request(base, method.clone(), tail)?)))
+    }
+}
+
+impl Subject {
+    fn of_manifest(mut self, which: &str) -> Subject {
+        let separator = if which.contains(':') { '@' } else { ':' };
+        self.manifest = Some(format!("{}{separator}{which}", self.name));
+        self
     }
 }
 
 impl Upload<'_> {
-    /// Sends a blob of `size` bytes as it is read: it is never held in memory as a whole.
+    /// Sends a blob of `size` bytes as it is read: a large one is never held in memory as a whole.
     ///
     /// # Errors
     /// A refusal ([`Refused`]); a body that ends early. The registry keeps nothing then, and a new upload may be begun.
     pub fn send(self, mut body: impl Read + Send, size: u64, digest: &Digest) -> Result<()> {
-        let what = format!("send the blob {} to {}", digest.short(), self.repository.name);
+        let subject = self.repository.subject(format!("send the blob {} to {}", digest.short(), self.repository.name));
+        let what = || subject.operation.clone();
         let separator = if self.location.query().is_some() { '&' } else { '?' };
-        let url = format!("{}{separator}digest={digest}", self.location);
-        let url = url.parse().with_context(|| what.clone())?;
+        let url = format!("{}{separator}digest={digest}", self.location).parse().with_context(what)?;
         let headers = vec![(CONTENT_TYPE, "application/octet-stream".to_owned())];
-        let payload = Payload::Stream(&mut body, size);
-        self.repository.ask(Request { method: Method::PUT, url, headers, payload }, &what)?;
+        let mut stream = Stream::new(&mut body, size);
+        let mut small = Vec::new();
+        let payload = if size <= SMALL {
+            stream.read_to_end(&mut small).with_context(what)?;
+            Payload::Bytes(&small)
+        } else {
+            Payload::Stream(stream)
+        };
+        let request = Request { method: Method::PUT, url, headers, authorization: None, payload };
+        self.repository.session.ask_at(self.place, &self.scopes, &subject, request)?;
         Ok(())
     }
 }
@@ -241,7 +290,7 @@ pub fn status(error: &anyhow::Error) -> Option<u16> {
 }
 
 /// Makes "not found" an answer instead of an error.
-fn found(answer: Result<Answer>) -> Result<Option<Answer>> {
+fn found<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Err(error) if status(&error) == Some(404) => Ok(None),
         other => other.map(Some),
