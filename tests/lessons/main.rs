@@ -43,6 +43,7 @@ lessons! {
     lesson_02 "02-namespaces"
     lesson_03 "03-capabilities"
     lesson_04 "04-cgroups"
+    lesson_05 "05-layers-and-images"
 }
 
 #[test]
