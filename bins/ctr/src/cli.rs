@@ -88,6 +88,10 @@ pub enum ContainerCommand {
     Attach(Attach),
     /// Wait until containers stop, and print their exit codes
     Wait(Names),
+    /// Make an image of what a container changed
+    Commit(Commit),
+    /// Write a container's files as a tar archive
+    Export(Export),
 }
 
 /// Commands about images, by their short names.
@@ -113,6 +117,10 @@ pub enum ImageCommand {
     Login(Login),
     /// Forget them
     Logout(Logout),
+    /// Write images into an archive
+    Save(Save),
+    /// Store the images of an archive
+    Load(Load),
     /// Show everything that is known of containers and images, as JSON
     Inspect(Inspect),
 }
@@ -144,6 +152,10 @@ pub enum ContainerGroup {
     Attach(Attach),
     /// Wait until containers stop, and print their exit codes
     Wait(Names),
+    /// Make an image of what a container changed
+    Commit(Commit),
+    /// Write a container's files as a tar archive
+    Export(Export),
     /// Show everything that is known of containers, as JSON
     Inspect(Inspect),
 }
@@ -169,8 +181,14 @@ pub enum ImageGroup {
     Pull(Pull),
     /// Send an image to a registry
     Push(Push),
+    /// Write images into an archive
+    Save(Save),
+    /// Store the images of an archive
+    Load(Load),
+    /// Remove images that nobody needs
+    Prune(ImagePrune),
     /// Show everything that is known of images, as JSON
-    Inspect(Inspect),
+    Inspect(ImageInspect),
 }
 
 /// What start asks of the shim.

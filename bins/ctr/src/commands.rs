@@ -2,6 +2,8 @@
 //!
 //! What changes something becomes a plan first; what only shows something reads the layout and prints.
 
+mod images;
+
 use crate::cli::*;
 use crate::plan::{Plan, Step};
 use crate::show::inspect::Of;
@@ -63,31 +65,27 @@ impl Engine {
             C::Exec(args) => self.exec(&args),
             C::Attach(args) => self.attach(&args),
             C::Wait(args) => self.wait(&args.containers),
+            C::Commit(args) => self.commit(&args),
+            C::Export(args) => self.export(&args),
         }
     }
 
     fn image(&self, command: ImageCommand) -> Result<u8> {
         use ImageCommand as I;
         match command {
-            I::Images(args) => self.show(|layout| show::images::images(layout, &args)),
+            I::Images(args) => self.show(|layout| show::images::images(layout, &args).map_err(ends_with_one)),
             I::History(args) => self.show(|layout| show::history::history(layout, &args).map_err(ends_with_one)),
             I::Inspect(args) => self.show(|layout| show::inspect::inspect(layout, &args.names, Of::Any)),
             I::Build(args) => self.pass_on(build(&args)),
-            I::Rmi(args) => self
-                .pass_on(Call::new(Tool::Layerfs).arg("rm").args(args.force.then_some("--force")).args(&args.images)),
             I::Pull(args) => self.pass_on(registry::pull(&args)),
             I::Push(args) => self.pass_on(registry::push(&args)),
             I::Login(args) => self.pass_on(registry::login(&args)),
             I::Logout(args) => self.pass_on(registry::logout(&args)),
+            I::Rmi(args) => self.pass_on(images::rmi(&args)),
             I::Tag(args) => self.pass_on(Call::new(Tool::Layerfs).args(["tag", &args.source, &args.target])),
-            I::Import(args) => self.pass_on(
-                Call::new(Tool::Layerfs)
-                    .arg("import")
-                    .args(args.change.iter().flat_map(|change| ["--change", change]))
-                    .args(args.message.iter().flat_map(|message| ["--message", message]))
-                    .arg(&args.file)
-                    .args(&args.name),
-            ),
+            I::Import(args) => self.pass_on(images::import(&args)),
+            I::Save(args) => self.pass_on(images::save(&args)),
+            I::Load(args) => self.pass_on(images::load(&args)),
         }
     }
 
@@ -106,6 +104,8 @@ impl Engine {
             G::Exec(args) => C::Exec(args),
             G::Attach(args) => C::Attach(args),
             G::Wait(args) => C::Wait(args),
+            G::Commit(args) => C::Commit(args),
+            G::Export(args) => C::Export(args),
             G::Inspect(args) => {
                 return self.show(|layout| show::inspect::inspect(layout, &args.names, Of::Container));
             }
@@ -124,8 +124,11 @@ impl Engine {
             G::Import(args) => I::Import(args),
             G::Pull(args) => I::Pull(args),
             G::Push(args) => I::Push(args),
+            G::Save(args) => I::Save(args),
+            G::Load(args) => I::Load(args),
+            G::Prune(args) => return self.image_prune(&args),
             G::Inspect(args) => {
-                return self.show(|layout| show::inspect::inspect(layout, &args.names, Of::Image));
+                return self.show(|layout| show::inspect::images(layout, &args).map_err(ends_with_one));
             }
         })
     }

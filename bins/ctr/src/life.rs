@@ -37,21 +37,24 @@ pub fn wait_end(layout: &Layout, id: &ContainerId, within: Option<Duration>) -> 
     Lock::wait_free(&layout.shim_lock(id), within)
 }
 
+/// The mount of a container's root.
+pub fn mount_call(layout: &Layout, container: &Container) -> Call {
+    let dir = layout.container_dir(&container.id);
+    Call::new(Tool::Layerfs)
+        .args(["mount", container.image.as_str()])
+        .arg(dir.rootfs())
+        .arg("--upper")
+        .arg(dir.upper())
+        .arg("--work")
+        .arg(dir.work())
+}
+
 /// The steps that start a container: its files, its process (waiting), its network, its ports, and go.
 pub fn start_plan(layout: &Layout, container: &Container, attach: bool, interactive: bool) -> Plan {
     let id = &container.id;
-    let dir = layout.container_dir(id);
     let mut plan = Plan::default();
     plan.note("its root filesystem: the image's layers, and on top of them a writable one");
-    plan.call(
-        Call::new(Tool::Layerfs)
-            .args(["mount", container.image.as_str()])
-            .arg(dir.rootfs())
-            .arg("--upper")
-            .arg(dir.upper())
-            .arg("--work")
-            .arg(dir.work()),
-    );
+    plan.call(mount_call(layout, container));
     plan.note(
         "its parent, and its process, which waits in its new namespaces (unshare-run calls cgset for its limits)",
     );

@@ -7,6 +7,7 @@
 use anyhow::{Context, Result};
 use layout::tool::{Call, Tool, quote, script_environment};
 use layout::{ContainerId, Layout};
+use nix::sys::signal::{SigSet, Signal};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::fd::AsFd;
@@ -61,6 +62,13 @@ pub enum Step {
     Foreground(Call),
     /// Call a tool on the way to something else: what it prints goes where errors go, and when it fails it has said why.
     Aside(Call),
+    /// Call a tool with this terminal's streams, and whatever becomes of it, do the other steps after it.
+    Between {
+        /// The call.
+        work: Call,
+        /// What must not be left undone.
+        after: Vec<Step>,
+    },
     /// Have the shim start the container; attached, pass its streams on and end with its exit code.
     Start {
         /// Which container.
@@ -131,6 +139,7 @@ impl Step {
                     return Err(layout::exit::silent(layout::exit::from_status(status)));
                 }
             }
+            Step::Between { work, after } => return between(layout, work, after),
             Step::Start { id, attach, interactive, command } => {
                 return crate::client::start(layout, id, *attach, *interactive, command, None);
             }
@@ -163,6 +172,10 @@ impl Step {
             Step::Call(call) => format!("{} >/dev/null", call.to_shell()),
             Step::Foreground(call) => call.to_shell(),
             Step::Aside(call) => format!("{} >&2", call.to_shell()),
+            Step::Between { work, after } => {
+                let after: Vec<String> = after.iter().map(Step::to_shell).collect();
+                format!("trap {} EXIT\n{}", quote(&after.join("\n")), work.to_shell())
+            }
             Step::Print(line) => format!("echo {}", quote(line)),
             Step::Start { id, attach, interactive, command } => {
                 let mut call = Call::new(Tool::Ctr).args(["shim", "start"]);
@@ -187,6 +200,17 @@ impl Step {
             }
         }
     }
+}
+
+/// A signal that ends the work (Ctrl-C goes to it as well) must not end us before the rest is done.
+fn between(layout: &Layout, work: &Call, after: &[Step]) -> Result<u8> {
+    let ending: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    ending.thread_block().context("block signals")?;
+    let worked = work.status();
+    let done = after.iter().try_for_each(|step| step.execute(layout).map(drop));
+    ending.thread_unblock().context("unblock signals")?;
+    let code = layout::exit::from_status(worked?);
+    done.map(|()| code)
 }
 
 /// The steps of a command, in order.

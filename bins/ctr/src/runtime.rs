@@ -30,6 +30,16 @@ pub fn kill(layout: &Layout, id: &ContainerId, signal: &str) -> Call {
     runtime(layout).args(["kill", id.as_str(), signal])
 }
 
+/// Freezes its processes.
+pub fn pause(layout: &Layout, id: &ContainerId) -> Call {
+    runtime(layout).args(["pause", id.as_str()])
+}
+
+/// Lets them go on.
+pub fn resume(layout: &Layout, id: &ContainerId) -> Call {
+    runtime(layout).args(["resume", id.as_str()])
+}
+
 /// Ends and forgets it, whatever is left of it.
 pub fn delete(layout: &Layout, id: &ContainerId) -> Call {
     runtime(layout).args(["delete", "--force", id.as_str()])

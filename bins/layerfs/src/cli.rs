@@ -5,10 +5,13 @@
 
 #[path = "cli/exchange.rs"]
 mod exchange;
+#[path = "cli/images.rs"]
+mod images;
 #[path = "cli/registry.rs"]
 mod registry;
 
 pub use exchange::*;
+pub use images::*;
 pub use registry::*;
 
 use clap::{Args, Parser, Subcommand};
@@ -60,6 +63,8 @@ pub enum Command {
     Tag(TagArgs),
     /// Remove names, and images that no name is left of.
     Rm(RmArgs),
+    /// Remove images that no name is left of, or that no container uses.
+    Prune(PruneArgs),
     /// Show how an image came to be, newest step first.
     History(HistoryArgs),
     /// Write images into an archive that docker, podman and skopeo read.
@@ -105,6 +110,9 @@ pub struct ImportArgs {
     /// The note in the image's history.
     #[arg(short, long, default_value = "Imported from -")]
     pub message: String,
+    /// What the image is for, as in `linux/arm64`, instead of the host's platform.
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
 }
 
 /// Arguments of `add`.
@@ -142,6 +150,13 @@ pub struct CommitArgs {
     /// Without it the parent's are kept.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Change a default of the image, in a Dockerfile's words, after all else; may be repeated.
+    #[arg(short, long = "change", value_name = "INSTRUCTION")]
+    pub changes: Vec<String>,
+    /// A file or folder that the engine made for a mount, from the root: left out of the layer if it is empty; may be
+    /// repeated.
+    #[arg(long, value_name = "PATH")]
+    pub without: Vec<PathBuf>,
     /// The command that made the change, for the history.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub created_by: String,
@@ -220,81 +235,6 @@ Examples:
 pub struct UmountArgs {
     /// Where it is mounted.
     pub target: PathBuf,
-}
-
-/// Arguments of `ls`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  layerfs ls
-  layerfs ls --all --json | jq '.[].Id'")]
-pub struct LsArgs {
-    /// Show the steps of builds too.
-    #[arg(short, long)]
-    pub all: bool,
-    /// Print a JSON array.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `inspect`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  layerfs inspect demo
-  layerfs inspect demo | jq '.[0].RootFS.Layers'")]
-pub struct InspectArgs {
-    /// Images, by name or id.
-    #[arg(required = true)]
-    pub images: Vec<String>,
-    /// Of an image for several platforms this one, as in `linux/arm64`, instead of the host's.
-    #[arg(long, value_name = "PLATFORM")]
-    pub platform: Option<String>,
-}
-
-/// Arguments of `tag`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  layerfs tag demo demo:stable
-  layerfs tag 4fc242d58285 registry.example.com/demo:1")]
-pub struct TagArgs {
-    /// The image, by name or id.
-    pub image: String,
-    /// The new name.
-    pub reference: String,
-}
-
-/// Arguments of `rm`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  layerfs rm demo:2
-  layerfs rm --force 4fc242d58285")]
-pub struct RmArgs {
-    /// Images, by name or id.
-    #[arg(required = true)]
-    pub images: Vec<String>,
-    /// Remove all names of an image that has several, and an image that a stopped container uses.
-    #[arg(short, long)]
-    pub force: bool,
-    /// Keep build steps that nothing else refers to.
-    #[arg(long)]
-    pub no_prune: bool,
-}
-
-/// Arguments of `history`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  layerfs history demo
-  layerfs history --json demo | jq -r '.[].CreatedBy'")]
-pub struct HistoryArgs {
-    /// The image, by name or id.
-    pub image: String,
-    /// Print a JSON array.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `gc`.

@@ -70,6 +70,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Inspect(args) => image::list::inspect(&layout, &args)?,
         Command::Tag(args) => image::tag::run(&layout, &args)?,
         Command::Rm(args) => return image::remove::run(&layout, &args),
+        Command::Prune(args) => image::prune::run(&layout, &args)?,
         Command::History(args) => image::history::run(&layout, &args)?,
         Command::Save(args) => exchange::save::run(&layout, &args)?,
         Command::Load(args) => exchange::load::run(&layout, &args)?,

@@ -57,6 +57,28 @@ impl Image {
     }
 }
 
+/// Sizes of layers that were looked at: images share them, and each is asked for once.
+#[derive(Debug, Default)]
+pub struct LayerSizes(BTreeMap<Digest, u64>);
+
+impl LayerSizes {
+    /// As [`Image::size`].
+    pub fn of_image(&mut self, layout: &Layout, image: &Image) -> Result<u64> {
+        let mut sum = 0;
+        for layer in image.layers() {
+            sum += match self.0.get(layer) {
+                Some(size) => *size,
+                None => {
+                    let size = layer_size(layout, layer)?;
+                    self.0.insert(layer.clone(), size);
+                    size
+                }
+            };
+        }
+        Ok(sum)
+    }
+}
+
 /// The size of one layer's files, in bytes; 0 where the layer was never extracted here.
 pub fn layer_size(layout: &Layout, diff_id: &Digest) -> Result<u64> {
     let file = layout.layer_info(diff_id);

@@ -18,6 +18,12 @@ pub fn format(time: SystemTime) -> String {
     }
 }
 
+/// The time that was so many nanoseconds ago, in the same form.
+pub fn before_now(nanoseconds: i64) -> String {
+    let ago = std::time::Duration::from_nanos(nanoseconds.max(0).unsigned_abs());
+    SystemTime::now().checked_sub(ago).map_or_else(|| ZERO.to_owned(), format)
+}
+
 /// Reads such a time back; `None` for [`ZERO`] and for what is no time.
 pub fn parse(text: &str) -> Option<jiff::Timestamp> {
     if text == ZERO {

@@ -12,6 +12,12 @@ pub fn elapsed(time: &str) -> String {
     since(time).map_or(String::new(), words)
 }
 
+/// A time as Go prints it, where we are: `2006-01-02 15:04:05 +0100 CET`.
+pub fn local(time: &str) -> String {
+    let zoned = layout::time::parse(time).map(|then| then.to_zoned(jiff::tz::TimeZone::system()));
+    zoned.map_or("N/A".to_owned(), |zoned| zoned.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string())
+}
+
 fn since(time: &str) -> Option<SignedDuration> {
     let then = layout::time::parse(time)?;
     // The clock may have been set back meanwhile; nothing is in the future.

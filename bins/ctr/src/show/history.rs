@@ -1,17 +1,28 @@
 //! `ctr history`: how an image came to be, the newest step first.
 
+use super::format::{Column, Format, Row};
 use super::{ago, table};
 use crate::cli;
 use anyhow::Result;
 use layout::images::{self, Image};
+use layout::oci::image::Platform;
 use layout::{Digest, Layout, units};
+use serde_json::json;
+
+const COLUMNS: [Column; 6] = [
+    ("ID", "IMAGE"),
+    ("CreatedSince", "CREATED"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedBy", "CREATED BY"),
+    ("Size", "SIZE"),
+    ("Comment", "COMMENT"),
+];
 
 /// Prints an image's history.
 pub fn history(layout: &Layout, args: &cli::History) -> Result<u8> {
-    let image = images::find(layout, &args.image)?;
+    let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
+    let image = images::platforms::find(layout, &args.image, platform.as_ref())?;
     let mut ids = step_ids(&images::all(layout)?, &image).into_iter();
-    let head = ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
     let mut layers = image.layers().iter();
     let mut steps = Vec::new();
     for step in &image.config.history {
@@ -20,21 +31,30 @@ pub fn history(layout: &Layout, args: &cli::History) -> Result<u8> {
         let size = layer.map(|layer| images::layer_size(layout, layer)).transpose()?.unwrap_or(0);
         steps.push((step, size));
     }
+    let mut rows = Vec::new();
     for (step, size) in steps.into_iter().rev() {
         let by = step.created_by.as_deref().unwrap_or_default().replace('\t', " ");
-        rows.push(vec![
-            match ids.next() {
+        let created = step.created.as_deref().unwrap_or(layout::time::ZERO);
+        let row = json!({
+            "ID": match ids.next() {
                 Some(id) if args.no_trunc => id.as_str().to_owned(),
                 Some(id) => id.short().to_owned(),
                 None => "<missing>".to_owned(),
             },
-            ago::ago(step.created.as_deref().unwrap_or(layout::time::ZERO)),
-            if args.no_trunc { by } else { table::ellipsis(&by, 45) },
-            units::human_size(size),
-            step.comment.clone().unwrap_or_default(),
-        ]);
+            "CreatedSince": ago::ago(created),
+            "CreatedAt": layout::time::parse(created).map_or(String::new(), |time| format!("{time:.0}")),
+            "CreatedBy": if args.no_trunc { by } else { table::ellipsis(&by, 45) },
+            "Size": if args.human { units::human_size(size) } else { size.to_string() },
+            "Comment": step.comment.clone().unwrap_or_default(),
+        });
+        rows.extend(row.as_object().cloned().into_iter().collect::<Vec<Row>>());
     }
-    table::print(&rows, args.quiet);
+    let format = match args.quiet && args.format.is_none() {
+        true => Format::parse(Some("{{.ID}}"))?,
+        false => Format::parse(args.format.as_deref())?,
+    };
+    let created = if args.human { "CreatedSince" } else { "CreatedAt" };
+    format.print(&COLUMNS, &["ID", created, "CreatedBy", "Size", "Comment"], &rows)?;
     Ok(0)
 }
 

@@ -1,81 +1,118 @@
 //! `ctr images`.
 
-use super::{ago, table};
+use super::ago;
+use super::format::{Column, Format, Row};
+use super::image_filter::ImageFilter;
 use crate::cli;
 use anyhow::Result;
-use layout::images::{self, Image};
-use layout::{Layout, Reference, units};
-use std::collections::BTreeSet;
+use layout::images::{self, Image, LayerSizes};
+use layout::{Layout, Reference, time, units};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 const NONE: &str = "<none>";
+
+const COLUMNS: [Column; 8] = [
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("Digest", "DIGEST"),
+    ("ID", "IMAGE ID"),
+    ("CreatedSince", "CREATED"),
+    ("CreatedAt", "CREATED AT"),
+    ("Size", "SIZE"),
+    ("VirtualSize", "SIZE"),
+];
 
 /// Lists images, newest first: one line a name, and one for an image that has none.
 pub fn images(layout: &Layout, args: &cli::Images) -> Result<u8> {
     let mut images = images::all(layout)?;
+    let filter = ImageFilter::parse(&images, &args.filter, args.name.as_deref())?;
+    let format = match args.quiet && args.format.is_none() {
+        true => Format::parse(Some("{{.ID}}"))?,
+        false => Format::parse(args.format.as_deref())?,
+    };
     images.sort_by(|a, b| b.config.created.cmp(&a.config.created));
     let parents: BTreeSet<_> = images.iter().filter_map(|image| image.parent.clone()).collect();
-    let head = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for image in &images {
-        // A build step: without a name, and another image stands on it.
-        let is_step = image.names.is_empty() && parents.contains(&image.id);
-        if args.all || !is_step {
-            rows.extend(image_rows(layout, image, args)?);
-        }
+    // A build step: without a name, and another image stands on it.
+    let is_step = |image: &Image| image.names.is_empty() && parents.contains(&image.id);
+    let mut sizes = LayerSizes::default();
+    let mut rows = Vec::new();
+    for image in images.iter().filter(|image| (args.all || !is_step(image)) && filter.takes(image)) {
+        rows.extend(image_rows(layout, image, args, &filter, &mut sizes)?);
     }
-    if args.quiet {
-        let mut seen = BTreeSet::new();
-        for id in rows.iter().skip(1).map(|row| &row[2]).filter(|id| seen.insert((*id).clone())) {
-            println!("{id}");
-        }
-        return Ok(0);
-    }
-    table::print(&rows, false);
+    let shown: &[&str] = match args.digests {
+        true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
+        false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
+    };
+    format.print(&COLUMNS, shown, &rows)?;
     Ok(0)
 }
 
-fn image_rows(layout: &Layout, image: &Image, args: &cli::Images) -> Result<Vec<Vec<String>>> {
-    let id = if args.no_trunc { image.id.as_str() } else { image.id.short() };
-    let created = ago::ago(image.config.created.as_deref().unwrap_or(layout::time::ZERO));
-    let created = if created.is_empty() { "N/A".to_owned() } else { created };
-    let size = units::human_size(image.size(layout)?);
-    let row = |repository: &str, tag: &str| [repository, tag, id, &created, &size].map(str::to_owned).to_vec();
-    if image.names.is_empty() {
-        return Ok(if args.name.is_none() { vec![row(NONE, NONE)] } else { Vec::new() });
-    }
-    let mut rows = Vec::new();
+/// Repository, tag and digest of each line of an image. A digest is shown beside each tag of its repository; one of a
+/// repository that it has no tag of makes a line of its own.
+fn lines(image: &Image, digests: bool, filter: &ImageFilter) -> Vec<[String; 3]> {
+    let mut of: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    let mut lines = Vec::new();
     for name in &image.names {
         match Reference::parse(name) {
-            Ok(name) if args.name.as_deref().is_none_or(|wanted| matches(&name, wanted)) => {
-                rows.push(row(&name.repository(), name.tag.as_deref().unwrap_or(NONE)));
+            Ok(name) if filter.takes_name(Some(&name)) => {
+                of.entry(name.repository()).or_default().0.push(name.tag.unwrap_or(NONE.to_owned()));
             }
             // Another tool may have named it as it liked.
-            Err(_) if args.name.as_ref().is_none_or(|wanted| wanted == name) => rows.push(row(name, NONE)),
+            Err(_) if filter.takes_foreign(name) => lines.push([name.as_str(), NONE, NONE].map(str::to_owned)),
             Ok(_) | Err(_) => {}
         }
     }
-    Ok(rows)
-}
-
-/// `ctr images NAME`: the repository with any tag, or with just the one that is said.
-fn matches(name: &Reference, wanted: &str) -> bool {
-    let tagged = wanted.rsplit('/').next().is_some_and(|last| last.contains(':'));
-    match Reference::parse(wanted) {
-        Ok(wanted) if tagged => wanted == *name,
-        Ok(wanted) => wanted.repository() == name.repository(),
-        Err(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_are_filtered_by_repository_or_by_tag() {
-        let name = Reference::parse("python:3-slim").unwrap();
-        for (wanted, expected) in [("python", true), ("python:3-slim", true), ("python:latest", false), ("ls", false)] {
-            assert_eq!(matches(&name, wanted), expected, "{wanted}");
+    for known in image.repo_digests.iter().filter_map(|text| Reference::parse(text).ok()) {
+        if filter.takes_name(Some(&known))
+            && let Some(digest) = &known.digest
+        {
+            of.entry(known.repository()).or_default().1.push(digest.to_string());
         }
     }
+    for (repository, (mut tags, mut known)) in of {
+        if tags.is_empty() {
+            tags.push(NONE.to_owned());
+        }
+        if known.is_empty() || !digests {
+            known = vec![NONE.to_owned()];
+        }
+        for digest in &known {
+            lines.extend(tags.iter().map(|tag| [repository.clone(), tag.clone(), digest.clone()]));
+        }
+    }
+    if image.names.is_empty() && image.repo_digests.is_empty() && filter.takes_name(None) {
+        lines.push([NONE; 3].map(str::to_owned));
+    }
+    lines
+}
+
+fn image_rows(
+    layout: &Layout,
+    image: &Image,
+    args: &cli::Images,
+    filter: &ImageFilter,
+    sizes: &mut LayerSizes,
+) -> Result<Vec<Row>> {
+    let lines = lines(image, args.digests || args.format.is_some(), filter);
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    let created = image.config.created.as_deref().unwrap_or(time::ZERO);
+    let since = Some(ago::ago(created)).filter(|since| !since.is_empty());
+    let size = units::human_size(sizes.of_image(layout, image)?);
+    let common = [
+        ("ID", if args.no_trunc { image.id.as_str() } else { image.id.short() }.to_owned()),
+        ("CreatedSince", since.unwrap_or("N/A".to_owned())),
+        ("CreatedAt", ago::local(created)),
+        ("VirtualSize", size.clone()),
+        ("Size", size),
+    ];
+    let unknown = ["Containers", "SharedSize", "UniqueSize"].map(|key| (key.to_owned(), json!("N/A")));
+    let row = |[repository, tag, digest]: [String; 3]| {
+        let own = [("Repository", repository), ("Tag", tag), ("Digest", digest)];
+        let all = own.into_iter().chain(common.clone()).map(|(key, text)| (key.to_owned(), Value::String(text)));
+        all.chain(unknown.clone()).collect()
+    };
+    Ok(lines.into_iter().map(row).collect())
 }

@@ -1,11 +1,12 @@
 //! `ctr inspect`: the files of a container, or the documents of an image, as docker shows them.
 
-use crate::life;
+use super::format;
+use crate::{cli, life};
 use anyhow::{Result, bail};
 use layout::container::Status;
 use layout::images;
 use layout::network::Network;
-use layout::oci::image::ImageConfig;
+use layout::oci::image::{ImageConfig, Platform};
 use layout::{ContainerId, Layout, publish};
 use serde_json::{Value, json};
 
@@ -16,8 +17,6 @@ pub enum Of {
     Any,
     /// Only a container.
     Container,
-    /// Only an image.
-    Image,
 }
 
 /// Prints a JSON array with an object for each name; what is not found is reported and gives exit code 1.
@@ -37,10 +36,33 @@ pub fn inspect(layout: &Layout, names: &[String], of: Of) -> Result<u8> {
     Ok(code)
 }
 
+/// `ctr image inspect`: as [`inspect`], of images alone, and with a template if one is given.
+pub fn images(layout: &Layout, args: &cli::ImageInspect) -> Result<u8> {
+    let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
+    let template = args.format.as_deref().filter(|format| *format != "json").map(format::parse).transpose()?;
+    let (mut found, mut code) = (Vec::new(), 0);
+    for name in &args.names {
+        let shown =
+            images::platforms::find(layout, name, platform.as_ref()).and_then(|image| self::image(layout, &image));
+        match (shown, &template) {
+            (Ok(object), Some(template)) => println!("{}", format::render(template, &object)?),
+            (Ok(object), None) => found.push(object),
+            (Err(error), _) => {
+                eprintln!("ctr: {error:#}");
+                code = 1;
+            }
+        }
+    }
+    match (template, args.format.as_deref()) {
+        (Some(_), _) => {}
+        (None, Some(_)) => println!("{}", Value::Array(found)),
+        (None, None) => print!("{}", crate::plan::to_json(&found)?),
+    }
+    Ok(code)
+}
+
 fn one(layout: &Layout, name: &str, of: Of) -> Result<Value> {
-    if of != Of::Image
-        && let Ok(id) = layout.find_container(name)
-    {
+    if let Ok(id) = layout.find_container(name) {
         return container(layout, &id);
     }
     if of != Of::Container
@@ -53,7 +75,6 @@ fn one(layout: &Layout, name: &str, of: Of) -> Result<Value> {
         match of {
             Of::Any => "object",
             Of::Container => "container",
-            Of::Image => "image",
         }
     )
 }
@@ -100,19 +121,46 @@ fn network_settings(layout: &Layout, id: &ContainerId, network: &str) -> Value {
     all
 }
 
+/// Docker's keys, in docker's order as far as JSON has one.
 fn image(layout: &Layout, image: &images::Image) -> Result<Value> {
-    Ok(json!({
+    let config = &image.config;
+    let platform = config.platform();
+    let mut shown = json!({
         "Id": image.id,
         "RepoTags": image.names,
-        "RepoDigests": [],
-        "Parent": image.parent,
-        "Created": image.config.created,
-        "Author": image.config.author,
-        "Architecture": image.config.architecture,
-        "Os": image.config.os,
+        "RepoDigests": image.repo_digests.iter().map(|known| familiar(known)).collect::<Vec<_>>(),
+        "Parent": image.parent.as_ref().map_or("", |parent| parent.as_str()),
+        "Comment": config.history.last().and_then(|step| step.comment.as_deref()).unwrap_or_default(),
+        "Created": config.created,
+        "DockerVersion": config.extra.get("docker_version").and_then(Value::as_str).unwrap_or_default(),
+        "Author": config.author.as_deref().unwrap_or_default(),
+        "Config": config.config,
+        "Architecture": config.architecture,
+        "Os": config.os,
         "Size": image.size(layout)?,
-        "Config": image.config.config,
-        "RootFS": {"Type": image.config.rootfs.kind, "Layers": image.layers()},
+        "GraphDriver": {"Name": "overlay2", "Data": graph_data(layout, image)},
+        "RootFS": {"Type": config.rootfs.kind, "Layers": image.layers()},
+        // When it was named is not kept; docker shows this of an image that never was.
+        "Metadata": {"LastTagTime": layout::time::ZERO},
         "Descriptor": image.descriptor,
-    }))
+    });
+    if let Some(variant) = platform.variant {
+        shown["Variant"] = json!(variant);
+    }
+    Ok(shown)
+}
+
+fn familiar(reference: &str) -> String {
+    layout::Reference::parse(reference).map_or_else(|_| reference.to_owned(), |reference| reference.familiar())
+}
+
+/// The folders that its files are in, the highest first. Nothing is written to an image.
+fn graph_data(layout: &Layout, image: &images::Image) -> Value {
+    let mut dirs = image.layers().iter().rev().map(|layer| layout.layer_diff(layer).to_string_lossy().into_owned());
+    let mut data = json!({"UpperDir": dirs.next()});
+    let lower: Vec<String> = dirs.collect();
+    if !lower.is_empty() {
+        data["LowerDir"] = json!(lower.join(":"));
+    }
+    data
 }

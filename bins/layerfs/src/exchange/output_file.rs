@@ -42,6 +42,9 @@ impl OutputFile {
         let file = std::path::absolute(file).with_context(failed)?;
         let folder =
             file.parent().filter(|_| !file.is_dir()).with_context(|| format!("{}: it is a folder", failed()))?;
+        if !folder.is_dir() {
+            bail!("{}: there is no folder {}", failed(), folder.display());
+        }
         let temporary = tempfile::Builder::new().prefix(".layerfs-").tempfile_in(folder).with_context(failed)?;
         Ok(OutputFile(To::Temporary(temporary, file)))
     }

@@ -38,8 +38,8 @@ struct Staged {
 #[derive(Debug)]
 enum Entry {
     File(FileId),
-    /// The key that it stands for.
-    Link(Vec<u8>),
+    /// The key that it stands for; none if it leads out of the archive.
+    Link(Option<Vec<u8>>),
 }
 
 /// All of an archive.
@@ -70,8 +70,8 @@ impl Stage {
         let entry = match member.kind {
             Kind::Dir => return Ok(()),
             Kind::File => Entry::File(self.write(layout, data)?),
-            Kind::Symlink => Entry::Link(key_of_link(&key, &member.link)?),
-            Kind::Hardlink => Entry::Link(self::key(b"", &member.link)?),
+            Kind::Symlink => Entry::Link(key_of_link(&key, &member.link).ok()),
+            Kind::Hardlink => Entry::Link(self::key(b"", &member.link).ok()),
             Kind::CharDevice(..) | Kind::BlockDevice(..) | Kind::Fifo => {
                 bail!("an archive of images holds files, folders and links, and this is a device or a pipe")
             }
@@ -117,7 +117,8 @@ impl Stage {
         for _ in 0..=MAX_LINKS {
             match self.entries.get(&key) {
                 Some(Entry::File(id)) => return Ok(*id),
-                Some(Entry::Link(target)) => key = target.clone(),
+                Some(Entry::Link(Some(target))) => key = target.clone(),
+                Some(Entry::Link(None)) => bail!("{name} in the archive is a link that leads out of it"),
                 None => bail!("the archive has no {}", key.escape_ascii()),
             }
         }

@@ -34,8 +34,18 @@ fn apply_inner(config: &mut RunConfig, instruction: &str) -> Result<()> {
         "WORKDIR" => config.working_dir = join_dir(&config.working_dir, rest),
         "USER" => config.user = rest.to_owned(),
         "STOPSIGNAL" => config.stop_signal = rest.to_owned(),
+        "ONBUILD" => {
+            let triggers = config.extra.entry("OnBuild").or_insert(Value::Null);
+            match triggers {
+                Value::Array(triggers) => triggers.push(rest.into()),
+                triggers => *triggers = json!([rest]),
+            }
+        }
+        "HEALTHCHECK" => drop(config.extra.insert("Healthcheck".to_owned(), health_check(rest)?)),
         other => bail!(
-            "{other} cannot be set here: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR can"
+            "{} is not a valid change command: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, \
+             USER, VOLUME and WORKDIR are",
+            other.to_ascii_lowercase()
         ),
     }
     Ok(())
@@ -46,6 +56,70 @@ fn command(text: &str) -> Result<Vec<String>> {
     match serde_json::from_str::<Vec<String>>(text) {
         Ok(words) => Ok(words),
         Err(_) => Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()]),
+    }
+}
+
+/// `NONE`, or options and `CMD` with a command; times are kept in nanoseconds, as docker keeps them.
+fn health_check(text: &str) -> Result<Value> {
+    let mut check = serde_json::Map::new();
+    let mut rest = text;
+    loop {
+        let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        match word.strip_prefix("--").and_then(|option| option.split_once('=')) {
+            Some((key @ ("interval" | "timeout" | "start-period" | "start-interval"), value)) => {
+                let key = match key {
+                    "interval" => "Interval",
+                    "timeout" => "Timeout",
+                    "start-period" => "StartPeriod",
+                    _ => "StartInterval",
+                };
+                check.insert(key.to_owned(), nanoseconds(value)?.into());
+            }
+            Some(("retries", value)) => {
+                let count: u32 = value.parse().with_context(|| format!("{value:?} is no number of retries"))?;
+                check.insert("Retries".to_owned(), count.into());
+            }
+            Some((option, _)) => bail!("unknown option --{option}"),
+            None => break,
+        }
+        rest = after.trim_start();
+    }
+    let (word, command) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let test = match (word.to_ascii_uppercase().as_str(), command.trim()) {
+        ("NONE", "") => json!(["NONE"]),
+        ("CMD", command) if !command.is_empty() => match serde_json::from_str::<Vec<String>>(command) {
+            Ok(words) => json!(["CMD"].into_iter().map(str::to_owned).chain(words).collect::<Vec<_>>()),
+            Err(_) => json!(["CMD-SHELL", command]),
+        },
+        _ => bail!("a health check is NONE, or CMD with a command"),
+    };
+    check.insert("Test".to_owned(), test);
+    Ok(Value::Object(check))
+}
+
+/// A time in Go's words: `1m30s`, `500ms`.
+pub fn nanoseconds(text: &str) -> Result<i64> {
+    let invalid = || format!("{text:?} is no time (1m30s)");
+    let (mut rest, mut sum) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').with_context(invalid)?;
+        let (number, after) = rest.split_at(digits);
+        let unit = after.find(|c: char| c.is_ascii_digit()).map_or(after, |end| &after[..end]);
+        let factor = match unit {
+            "ns" => 1.0,
+            "us" | "µs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            _ => bail!(invalid()),
+        };
+        sum += number.parse::<f64>().with_context(invalid)? * factor;
+        rest = &after[unit.len()..];
+    }
+    match text.is_empty() || sum > 9e18 {
+        true => bail!(invalid()),
+        false => Ok(sum as i64),
     }
 }
 
@@ -127,6 +201,9 @@ mod tests {
             "WORKDIR sub/../src",
             "USER 1000:1000",
             "STOPSIGNAL SIGINT",
+            "ONBUILD RUN a",
+            "ONBUILD COPY . .",
+            "HEALTHCHECK --interval=1m30s --retries=3 CMD test -e /x",
         ] {
             apply(&mut config, instruction).unwrap();
         }
@@ -140,6 +217,8 @@ mod tests {
             "WorkingDir": "/app/src",
             "Labels": {"a.b": "c d"},
             "StopSignal": "SIGINT",
+            "OnBuild": ["RUN a", "COPY . ."],
+            "Healthcheck": {"Interval": 90_000_000_000i64, "Retries": 3, "Test": ["CMD-SHELL", "test -e /x"]},
         });
         assert_eq!(serde_json::to_value(&config).unwrap(), expected);
     }
@@ -157,6 +236,9 @@ mod tests {
             "ENV A",
             "ENV A=1 =2",
             "LABEL \"a",
+            "HEALTHCHECK --interval=x CMD a",
+            "HEALTHCHECK --nosuch=1 CMD a",
+            "HEALTHCHECK true",
         ] {
             assert!(apply(&mut RunConfig::default(), bad).is_err(), "{bad}");
         }

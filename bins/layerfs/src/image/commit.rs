@@ -2,7 +2,7 @@
 
 use crate::cli::CommitArgs;
 use crate::{
-    image::{self, import, store},
+    image::{self, change, import, store},
     layer::{self, diff, pipeline},
     output,
 };
@@ -11,7 +11,7 @@ use layout::images::{self, LayerInfo};
 use layout::oci::image::{Descriptor, History, ImageConfig, Platform, RunConfig};
 use layout::{Digest, Layout, Reference, time};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// The image below.
@@ -26,6 +26,8 @@ struct Parent {
 pub fn run(layout: &Layout, args: &CommitArgs) -> Result<()> {
     let names = args.tags.iter().map(|tag| import::parse_name(tag)).collect::<Result<Vec<Reference>>>()?;
     let run_config = args.config.as_deref().map(read_config).transpose()?;
+    // Whatever can be wrong with the words is found before the change is read.
+    args.changes.iter().try_for_each(|instruction| change::apply(&mut RunConfig::default(), instruction))?;
     let _held = store::hold(layout)?;
     let mut parent = find_parent(layout, &args.parent)?;
 
@@ -36,6 +38,9 @@ pub fn run(layout: &Layout, args: &CommitArgs) -> Result<()> {
     config.author = args.author.clone();
     if let Some(run_config) = run_config {
         config.config = run_config;
+    }
+    for instruction in &args.changes {
+        change::apply(&mut config.config, instruction)?;
     }
     config.history.push(History {
         created: Some(created),
@@ -87,16 +92,17 @@ fn find_layer(layout: &Layout, args: &CommitArgs) -> Result<Option<LayerInfo>> {
         return found.with_context(|| format!("no such layer: {diff_id}")).map(Some);
     }
     match &args.upper {
-        Some(upper) if !diff::is_empty(upper)? => store_upper(layout, upper).map(Some),
+        Some(upper) if !diff::is_empty(upper)? => store_upper(layout, upper, &args.without).map(Some),
         _ => Ok(None),
     }
 }
 
 /// Stores an upper folder as a layer: one thread writes the tar, this one takes it in as any other.
-fn store_upper(layout: &Layout, upper: &Path) -> Result<LayerInfo> {
+fn store_upper(layout: &Layout, upper: &Path, without: &[PathBuf]) -> Result<LayerInfo> {
     let (sender, chunks) = pipeline::queue();
     thread::scope(|scope| {
-        let writer = scope.spawn(move || diff::write(upper, sender)?.finish().context("write the layer"));
+        let writer =
+            scope.spawn(move || diff::write_without(upper, without, sender)?.finish().context("write the layer"));
         let stored = layer::store(layout, chunks);
         let written = writer.join().unwrap_or_else(|_| bail!("a thread ended early"));
         pipeline::both(stored, written).map(|(layer, ())| layer)

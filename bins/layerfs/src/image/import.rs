@@ -20,6 +20,8 @@ pub fn run(layout: &Layout, args: &ImportArgs) -> Result<()> {
     for instruction in &args.changes {
         change::apply(&mut config, instruction)?;
     }
+    let platform = args.platform.as_deref().map_or_else(|| Ok(Platform::host()), Platform::parse)?;
+    refuse_address(&args.file)?;
     let input = open_input(&args.file)?;
 
     let _held = store::hold(layout)?;
@@ -27,8 +29,9 @@ pub fn run(layout: &Layout, args: &ImportArgs) -> Result<()> {
     let created = time::now();
     let image = ImageConfig {
         created: Some(created.clone()),
-        architecture: Platform::host().architecture,
-        os: "linux".to_owned(),
+        architecture: platform.architecture,
+        os: platform.os,
+        extra: platform.variant.map(|variant| ("variant".to_owned(), variant.into())).into_iter().collect(),
         config,
         rootfs: layout::oci::image::RootFs { diff_ids: vec![layer.diff_id], ..Default::default() },
         history: vec![History { created: Some(created), comment: Some(args.message.clone()), ..Default::default() }],
@@ -36,6 +39,18 @@ pub fn run(layout: &Layout, args: &ImportArgs) -> Result<()> {
     };
     let id = image::publish(layout, &image, vec![layer.blob], name.as_slice(), None)?;
     output::line(id)
+}
+
+/// Docker's `import` downloads; that is another program's work.
+fn refuse_address(file: &Path) -> Result<()> {
+    let address = file.to_str().filter(|file| file.starts_with("http://") || file.starts_with("https://"));
+    match address {
+        Some(address) => anyhow::bail!(
+            "import {address}: nothing is downloaded here, but what another program downloads can be read \
+             (curl -fL {address} | layerfs import -)"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Reads the name of an image that is to be stored: a digest cannot be given to it, it has one.

@@ -66,6 +66,7 @@ fn details(layout: &Layout, image: &Image) -> Result<Value> {
     Ok(json!({
         "Id": image.id,
         "RepoTags": image.names,
+        "RepoDigests": image.repo_digests,
         "Parent": image.parent.as_ref().map_or("", |parent| parent.as_str()),
         "Comment": comment.unwrap_or_default(),
         "Created": image.config.created,

@@ -8,7 +8,9 @@ pub mod commit;
 pub mod history;
 pub mod import;
 pub mod list;
+pub mod prune;
 pub mod remove;
+mod remover;
 pub mod store;
 pub mod tag;
 

@@ -11,11 +11,12 @@ use crate::layer::{beneath, whiteout};
 use anyhow::{Context, Result};
 use rustix::fs::{FileType, OFlags, Stat, major, minor};
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// The tar on standard output.
 pub fn run(args: &DiffArgs) -> Result<()> {
@@ -25,7 +26,19 @@ pub fn run(args: &DiffArgs) -> Result<()> {
 
 /// Writes the tar of an upper folder, in the order of the names' bytes.
 pub fn write<W: Write>(upper: &Path, out: W) -> Result<W> {
-    let mut walk = Walk { root: beneath::open_root(upper)?, tar: TarWriter::new(out), links: HashMap::new() };
+    write_without(upper, &[], out)
+}
+
+/// As [`write`], but for files and folders that were made to mount something on, as long as they are empty. (Docker
+/// hides them from a commit in a layer of their own, the "init layer".)
+pub fn write_without<W: Write>(upper: &Path, mount_points: &[PathBuf], out: W) -> Result<W> {
+    let relative = |path: &PathBuf| path.strip_prefix("/").unwrap_or(path).as_os_str().as_bytes().to_vec();
+    let mut walk = Walk {
+        root: beneath::open_root(upper)?,
+        tar: TarWriter::new(out),
+        links: HashMap::new(),
+        mount_points: mount_points.iter().map(relative).collect(),
+    };
     let failed = || format!("read the changes in {}", upper.display());
     walk.root_folder().with_context(failed)?;
     walk.folder(b"").with_context(failed)?;
@@ -49,6 +62,8 @@ struct Walk<W> {
     tar: TarWriter<W>,
     /// Files with several names, by device and inode: the first name that was written.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// What is left out if it is empty.
+    mount_points: HashSet<Vec<u8>>,
 }
 
 impl<W: Write> Walk<W> {
@@ -109,6 +124,9 @@ impl<W: Write> Walk<W> {
             FileType::Unknown => anyhow::bail!("it is of a type that is not known"),
         };
         let is_dir = kind == Kind::Dir;
+        if self.mount_points.contains(path) && self.is_empty(path, &stat)? {
+            return Ok(false);
+        }
         if !is_dir && stat.st_nlink > 1 && self.known_link(path, &stat)? {
             return Ok(false);
         }
@@ -123,6 +141,20 @@ impl<W: Write> Walk<W> {
         }
         self.tar.append(&member, &mut io::empty())?;
         Ok(is_dir)
+    }
+
+    /// Whether nothing was put into a mount point: nothing but other mount points.
+    fn is_empty(&self, path: &[u8], stat: &Stat) -> Result<bool> {
+        if !FileType::from_raw_mode(stat.st_mode).is_dir() {
+            return Ok(FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_size == 0);
+        }
+        let dir = match beneath::open_no_links(&self.root, path, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(dir) => dir,
+            Err(error) if is_gone(error) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        };
+        let names = beneath::names(&dir)?;
+        Ok(!whiteout::is_opaque(&dir)? && names.iter().all(|name| self.mount_points.contains(&join(path, name))))
     }
 
     /// Writes a link if the file was written already under another name.

@@ -64,25 +64,28 @@ fn overlay_of(layout: &Layout, layers: &[Digest], upper: Option<(PathBuf, PathBu
 
 /// The layers of an image, lowest first, all of them extracted.
 fn layers_of(layout: &Layout, wanted: &str) -> Result<Vec<Digest>> {
-    if let Some((_, config)) = image::config_by_id(layout, wanted) {
-        let layers = config.rootfs.diff_ids;
-        if layers.iter().all(|layer| layout.layer_diff(layer).is_dir()) {
-            return Ok(layers);
+    let (id, diff_ids, blobs) = match image::config_by_id(layout, wanted) {
+        Some((_, config)) if config.rootfs.diff_ids.iter().all(|layer| layout.layer_diff(layer).is_dir()) => {
+            return Ok(config.rootfs.diff_ids);
         }
+        // It may be for another platform than the host's, of an image that has several.
+        Some((id, config)) => {
+            let manifest = images::platforms::manifest_of(layout, &id)?;
+            let manifest = manifest.with_context(|| format!("No such image: {wanted}"))?;
+            (id, config.rootfs.diff_ids, manifest.layers)
+        }
+        None => {
+            let image = images::find(layout, wanted)?;
+            (image.id, image.config.rootfs.diff_ids, image.manifest.layers)
+        }
+    };
+    if diff_ids.len() != blobs.len() {
+        bail!("the image {id} has {} layers and {} diff ids", blobs.len(), diff_ids.len());
     }
-    let image = images::find(layout, wanted)?;
-    if image.layers().len() != image.manifest.layers.len() {
-        bail!(
-            "the image {} has {} layers and {} diff ids",
-            image.id,
-            image.manifest.layers.len(),
-            image.layers().len()
-        );
-    }
-    for (diff_id, blob) in image.layers().iter().zip(&image.manifest.layers) {
+    for (diff_id, blob) in diff_ids.iter().zip(&blobs) {
         layer::ensure(layout, diff_id, blob)?;
     }
-    Ok(image.config.rootfs.diff_ids)
+    Ok(diff_ids)
 }
 
 fn extracted(layout: &Layout, layers: &[Digest]) -> Result<Vec<Digest>> {

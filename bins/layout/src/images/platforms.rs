@@ -59,6 +59,20 @@ pub fn find(layout: &Layout, wanted: &str, platform: Option<&Platform>) -> Resul
     Ok(image)
 }
 
+/// The manifest of an image by its whole id, whatever platform it is for.
+pub fn manifest_of(layout: &Layout, id: &Digest) -> Result<Option<Manifest>> {
+    for listed in super::index(layout)?.manifests {
+        let mut leaves = Vec::new();
+        // One that cannot be read is not the one that is looked for.
+        let _ = collect(layout, &listed, 0, &mut BTreeSet::new(), &mut leaves);
+        let mut manifests = leaves.iter().filter_map(|leaf| read_blob::<Manifest>(layout, &leaf.0.digest).ok());
+        if let Some(manifest) = manifests.find(|manifest| manifest.config.digest == *id) {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether a descriptor is of an index.
 pub fn is_index(descriptor: &Descriptor) -> bool {
     matches!(descriptor.media_type.as_str(), INDEX | DOCKER_LIST)
@@ -159,6 +173,11 @@ mod tests {
         // A single image runs wherever its user wants, but is not another platform's.
         assert_eq!(choose(&layout, &other, None).unwrap().digest, other.digest);
         assert!(choose(&layout, &other, Some(&host)).is_err());
+        let listed = json!({"schemaVersion": 2, "manifests": [outer]});
+        publish::json(&layout, &layout.index(), &listed).unwrap();
+        let id = load(&layout, other.clone()).unwrap().id;
+        assert_eq!(manifest_of(&layout, &id).unwrap().unwrap().config.digest, id);
+        assert!(manifest_of(&layout, &other.digest).unwrap().is_none());
     }
 
     #[test]

@@ -1,0 +1,197 @@
+//! The commands about images that a tool does as a whole, and the two that make an image or an archive of a container.
+
+use super::Engine;
+use crate::cli::{Commit, Export, ImagePrune, Import, Load, Rmi, Save};
+use crate::plan::{Plan, Step};
+use crate::{life, runtime};
+use anyhow::{Context, Result};
+use layout::container::{Container, Status};
+use layout::lock::Lock;
+use layout::oci::defaults;
+use layout::oci::image::RunConfig;
+use layout::tool::{Call, Tool};
+use layout::{Layout, exit, images};
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+
+/// `layerfs rm`.
+pub fn rmi(args: &Rmi) -> Call {
+    Call::new(Tool::Layerfs)
+        .arg("rm")
+        .args(args.force.then_some("--force"))
+        .args(args.no_prune.then_some("--no-prune"))
+        .args(&args.images)
+}
+
+/// `layerfs import`.
+pub fn import(args: &Import) -> Call {
+    Call::new(Tool::Layerfs)
+        .arg("import")
+        .args(args.change.iter().flat_map(|change| ["--change", change]))
+        .args(args.message.iter().flat_map(|message| ["--message", message]))
+        .args(args.platform.iter().flat_map(|platform| ["--platform", platform]))
+        .arg(&args.file)
+        .args(&args.name)
+}
+
+/// `layerfs save`.
+pub fn save(args: &Save) -> Call {
+    Call::new(Tool::Layerfs)
+        .arg("save")
+        .args(args.output.iter().flat_map(|file| ["--output".into(), file.clone().into_os_string()]))
+        .args(args.platform.iter().flat_map(|platform| ["--platform", platform]))
+        .args(&args.images)
+}
+
+/// `layerfs load`.
+pub fn load(args: &Load) -> Call {
+    Call::new(Tool::Layerfs)
+        .arg("load")
+        .args(args.input.iter().flat_map(|file| ["--input".into(), file.clone().into_os_string()]))
+        .args(args.platform.iter().flat_map(|platform| ["--platform", platform]))
+        .args(args.quiet.then_some("--quiet"))
+}
+
+impl Engine {
+    /// `ctr image prune`: asks, as docker does, and removes.
+    pub(super) fn image_prune(&self, args: &ImagePrune) -> Result<u8> {
+        let warning = match args.all {
+            true => "WARNING! This will remove all images without at least one container associated to them.",
+            false => "WARNING! This will remove all dangling images.",
+        };
+        if !self.explain && !args.force && !confirmed(warning)? {
+            return Ok(0);
+        }
+        self.pass_on(
+            Call::new(Tool::Layerfs)
+                .arg("prune")
+                .args(args.all.then_some("--all"))
+                .args(args.filter.iter().flat_map(|filter| ["--filter", filter])),
+        )
+    }
+
+    /// `ctr export`: the container's files in one archive, whether it runs or not.
+    pub(super) fn export(&self, args: &Export) -> Result<u8> {
+        let container = self.container_named(&args.container)?;
+        let dir = self.layout.container_dir(&container.id);
+        let export = Call::new(Tool::Layerfs)
+            .arg("export")
+            .args(args.output.iter().flat_map(|file| ["--output".into(), file.clone().into_os_string()]))
+            .arg(dir.rootfs());
+        // Nobody starts or removes it meanwhile; one that runs is mounted as long as it does.
+        let _operation = self.hold(&container)?;
+        if life::state(&self.layout, &container.id)?.status.is_up() {
+            return self.pass_on(export);
+        }
+        if !self.explain {
+            life::recover(&self.layout, &container.id)?;
+        }
+        let mut plan = Plan::default();
+        plan.note("it does not run, so its root is mounted for as long as it is read");
+        plan.call(life::mount_call(&self.layout, &container));
+        let umount = Call::new(Tool::Layerfs).arg("umount").arg(dir.rootfs());
+        plan.push(Step::Between { work: export, after: vec![Step::Call(umount)] });
+        self.as_docker_ends(&plan)
+    }
+
+    /// `ctr commit`: an image of what the container changed, and of how it was run.
+    pub(super) fn commit(&self, args: &Commit) -> Result<u8> {
+        let container = self.container_named(&args.container)?;
+        let _operation = self.hold(&container)?;
+        let state = life::state(&self.layout, &container.id)?;
+        let file = self.layout.tmp().join(format!("commit-{}.json", container.id.short()));
+        let commit = commit_call(&self.layout, &container, args, &file)?;
+        let mut plan = Plan::default();
+        plan.note("what the image is to run by default: what the container does");
+        plan.push(Step::write_json(&file, &defaults_of(&self.layout, &container))?);
+        let mut after = vec![Step::RemoveFile(file)];
+        if args.pause && state.status == Status::Running {
+            plan.note("nothing changes while it is read: the container's processes are frozen");
+            plan.call(runtime::pause(&self.layout, &container.id));
+            after.insert(0, Step::Call(runtime::resume(&self.layout, &container.id)));
+        }
+        plan.push(Step::Between { work: commit, after });
+        self.as_docker_ends(&plan)
+    }
+
+    fn container_named(&self, name: &str) -> Result<Container> {
+        let id = self.layout.find_container(name).map_err(super::ends_with_one)?;
+        self.layout.read_container(&id)
+    }
+
+    /// Holds the container as `start` and `rm` do.
+    fn hold(&self, container: &Container) -> Result<Option<Lock>> {
+        if self.explain {
+            return Ok(None);
+        }
+        let held = Lock::on_dir(&self.layout.container(&container.id))?;
+        held.with_context(|| format!("No such container: {}", container.name)).map(Some)
+    }
+
+    /// Does a plan or shows it; the tools fail with 125, docker's commands about images with 1.
+    fn as_docker_ends(&self, plan: &Plan) -> Result<u8> {
+        if self.explain {
+            return self.explained(plan);
+        }
+        match plan.execute(&self.layout).map_err(super::ends_with_one)? {
+            exit::TOOL => Ok(1),
+            code => Ok(code),
+        }
+    }
+}
+
+fn commit_call(layout: &Layout, container: &Container, args: &Commit, config: &std::path::Path) -> Result<Call> {
+    let command = container.config.run.cmd.clone().unwrap_or_default().join(" ");
+    Ok(Call::new(Tool::Layerfs)
+        .arg("commit")
+        .arg(layout.container_dir(&container.id).upper())
+        .args(["--step", "--parent", container.image.as_str(), "--config"])
+        .arg(config)
+        .args(["--created-by", &command])
+        .args(args.author.iter().flat_map(|author| ["--author", author]))
+        .args(args.message.iter().flat_map(|message| ["--comment", message]))
+        .args(args.change.iter().flat_map(|change| ["--change", change]))
+        .args(args.name.iter().flat_map(|name| ["--tag", name]))
+        .args(
+            made_for_mounts(layout, container)?
+                .iter()
+                .flat_map(|path| ["--without".into(), path.clone().into_os_string()]),
+        ))
+}
+
+/// What the engine put into the container's writable layer, to mount something on it or to mark it as a container.
+fn made_for_mounts(layout: &Layout, container: &Container) -> Result<Vec<PathBuf>> {
+    let spec: layout::oci::runtime::Spec =
+        layout::publish::read_json(&layout.container_dir(&container.id).config_json())?;
+    let mut paths = vec![PathBuf::from("/.dockerenv"), PathBuf::from("/dev/console")];
+    paths.extend(spec.mounts.into_iter().map(|mount| mount.destination));
+    Ok(paths)
+}
+
+/// The container's configuration, as an image's: without the variables that every container has from the engine.
+fn defaults_of(layout: &Layout, container: &Container) -> RunConfig {
+    let config = &container.config;
+    let of_image = images::read_blob::<layout::oci::image::ImageConfig>(layout, &container.image);
+    let of_image = of_image.ok().and_then(|image| image.config.env).unwrap_or_default();
+    let added = |line: &String| {
+        let is_engines = *line == defaults::PATH
+            || *line == format!("HOSTNAME={}", config.hostname)
+            || (config.tty && line == "TERM=xterm");
+        is_engines && !of_image.contains(line)
+    };
+    let mut run = config.run.clone();
+    run.env = run
+        .env
+        .map(|env| env.into_iter().filter(|line| !added(line)).collect())
+        .filter(|env: &Vec<String>| !env.is_empty());
+    run
+}
+
+/// Docker's question before it removes many things at once.
+fn confirmed(warning: &str) -> Result<bool> {
+    print!("{warning}\nAre you sure you want to continue? [y/N] ");
+    std::io::stdout().flush().context("write to standard output")?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("read the answer")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
