@@ -11,7 +11,10 @@ use std::process::{Child, Command, Stdio};
 #[test]
 fn an_image_that_is_not_there_is_named() {
     let sandbox = Sandbox::new();
-    sandbox.ctr(["run", "nosuch", "true"]).exits(125).says("nosuch:latest");
+    sandbox
+        .ctr(["run", "localhost:1/nosuch", "true"])
+        .exits(125)
+        .says("Unable to find image 'localhost:1/nosuch:latest' locally");
     sandbox.ctr(["rmi", "nosuch"]).exits(1).says("No such image: nosuch");
     sandbox.ctr(["ps", "-aq"]).ok().prints("");
 }

@@ -52,7 +52,7 @@ fn a_second_command_has_a_terminal_of_its_own() {
 fn the_users_terminal_is_as_it_was_afterwards() {
     let sandbox = Sandbox::with_base();
     let script = "before=$(stty -g); ctr run --rm -it base sh -c 'stty raw'; \
-                  ctr run --rm -it nosuch true; [ \"$before\" = \"$(stty -g)\" ] && echo the same";
+                  ctr run --rm -it localhost:1/nosuch true; [ \"$before\" = \"$(stty -g)\" ] && echo the same";
     let mut user = ctr_tests::Pty::spawn(sandbox.command("sh").args(["-c", script]));
     user.expect("the same");
     assert_eq!(user.wait(), 0);

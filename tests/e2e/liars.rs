@@ -1,0 +1,362 @@
+//! Registries that stall, break off and lie: a pull ends well or with a sentence, and no wrong byte is ever taken.
+
+#![allow(clippy::unwrap_used)] // helpers fail as their tests do
+
+use ctr_tests::liar::{Answer, Liar, Request};
+use ctr_tests::{Output, Sandbox, poll_until};
+use layout::Digest;
+use layout::oci::image::{CONFIG, INDEX, LAYER_GZIP, MANIFEST};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// An image in memory, and an honest registry of it.
+#[derive(Clone)]
+struct Image {
+    blobs: BTreeMap<Digest, Vec<u8>>,
+    config: Value,
+    manifest: Value,
+    layers: Vec<Digest>,
+}
+
+impl Image {
+    /// One with so many layers, each with a file of bytes that no compression makes fewer.
+    fn new(layers: u8) -> Image {
+        let dir = tempfile::tempdir().unwrap();
+        let mut image =
+            Image { blobs: BTreeMap::new(), config: Value::Null, manifest: Value::Null, layers: Vec::new() };
+        let (mut diff_ids, mut listed) = (Vec::new(), Vec::new());
+        for number in 0..layers {
+            std::fs::write(dir.path().join(format!("file{number}")), noise(number, 300_000)).unwrap();
+            let script = format!("tar -cf layer file{number} && gzip -nk layer");
+            let made = std::process::Command::new("sh").args(["-c", &script]).current_dir(dir.path()).status().unwrap();
+            assert!(made.success());
+            let (plain, gzip) = (std::fs::read(dir.path().join("layer")), std::fs::read(dir.path().join("layer.gz")));
+            let gzip = gzip.unwrap();
+            diff_ids.push(Digest::of(&plain.unwrap()));
+            listed.push(json!({"mediaType": LAYER_GZIP, "digest": Digest::of(&gzip), "size": gzip.len()}));
+            let digest = image.put(gzip);
+            image.layers.push(digest);
+            std::fs::remove_file(dir.path().join("layer.gz")).unwrap();
+        }
+        image.config = json!({"architecture": layout::oci::image::Platform::host().architecture, "os": "linux",
+            "config": {"Cmd": ["sh"]}, "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+        image.manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": listed});
+        image.seal();
+        image
+    }
+
+    fn put(&mut self, bytes: Vec<u8>) -> Digest {
+        let digest = Digest::of(&bytes);
+        self.blobs.insert(digest.clone(), bytes);
+        digest
+    }
+
+    /// Has the manifest name the configuration as it is now.
+    fn seal(&mut self) {
+        let bytes = serde_json::to_vec(&self.config).unwrap();
+        let size = bytes.len();
+        let digest = self.put(bytes);
+        self.manifest["config"] = json!({"mediaType": CONFIG, "digest": digest, "size": size});
+    }
+
+    fn layer(&self, number: usize) -> &[u8] {
+        &self.blobs[&self.layers[number]]
+    }
+
+    /// What an honest registry answers.
+    fn answer(&self, request: &Request) -> Answer {
+        if request.path.contains("/manifests/") {
+            return Answer::new(200, MANIFEST, self.manifest.to_string());
+        }
+        if request.path == "/v2/" {
+            return Answer::new(200, "application/json", "{}");
+        }
+        match self.asked(request) {
+            Some(blob) => Answer::part(blob, request.from()),
+            None => Answer::new(404, "application/json", r#"{"errors": [{"code": "BLOB_UNKNOWN"}]}"#),
+        }
+    }
+
+    /// The blob that is asked for.
+    fn asked(&self, request: &Request) -> Option<&[u8]> {
+        let digest: Digest = request.path.rsplit_once("/blobs/")?.1.parse().ok()?;
+        self.blobs.get(&digest).map(Vec::as_slice)
+    }
+
+    /// A registry that is honest but where `lie` has something else to say.
+    fn registry(&self, lie: impl Fn(&Image, &Request) -> Option<Answer> + Send + Sync + 'static) -> Liar {
+        let image = self.clone();
+        Liar::start(move |request| lie(&image, request).unwrap_or_else(|| image.answer(request)))
+    }
+}
+
+/// Bytes that look random and are always the same.
+fn noise(seed: u8, length: usize) -> Vec<u8> {
+    let mut state = u64::from(seed) + 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(&mut next).take(length).collect()
+}
+
+fn name(registry: &Liar) -> String {
+    format!("{}/app:latest", registry.host())
+}
+
+/// Pulls with little patience.
+fn pull(sandbox: &Sandbox, registry: &Liar) -> Output {
+    sandbox.run(sandbox.tool("layerfs").env("CTR_REGISTRY_TIMEOUT", "2").args(["pull", &name(registry)]))
+}
+
+/// The pull must end well, and the image be what the registry has.
+#[track_caller]
+fn succeeds(sandbox: &Sandbox, image: &Image, registry: &Liar) {
+    pull(sandbox, registry).ok().shows("Status: Downloaded newer image");
+    for layer in &image.layers {
+        assert_eq!(std::fs::read(sandbox.layout().blob(layer)).unwrap(), image.blobs[layer]);
+    }
+    sandbox.run(sandbox.tool("layerfs").arg("fsck")).ok();
+    assert_eq!(remains(sandbox), Vec::<String>::new());
+}
+
+/// The pull must fail with these words, and leave a store in which nothing is wrong and nothing has a name.
+#[track_caller]
+fn fails(
+    image: &Image,
+    lie: impl Fn(&Image, &Request) -> Option<Answer> + Send + Sync + 'static,
+    words: &str,
+) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let registry = image.registry(lie);
+    pull(&sandbox, &registry).exits(125).says(words);
+    sandbox.run(sandbox.tool("layerfs").arg("fsck")).ok();
+    sandbox.run(sandbox.tool("layerfs").args(["ls", "-a", "--json"])).ok().prints("[]");
+    for entry in std::fs::read_dir(sandbox.layout().blobs()).unwrap() {
+        let entry = entry.unwrap();
+        let digest = Digest::of(&std::fs::read(entry.path()).unwrap());
+        assert_eq!(entry.file_name().to_str(), Some(digest.hex()));
+    }
+    sandbox
+}
+
+/// What is in `tmp/`.
+fn remains(sandbox: &Sandbox) -> Vec<String> {
+    let entries = std::fs::read_dir(sandbox.layout().tmp()).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn an_honest_registry_is_pulled_from_with_several_connections() {
+    let (sandbox, image) = (Sandbox::new(), Image::new(5));
+    let registry = image.registry(|_, _| None);
+    succeeds(&sandbox, &image, &registry);
+    assert_eq!(registry.requests("GET /v2/app/blobs/").len(), 6);
+    pull(&sandbox, &registry).ok().shows("Status: Image is up to date");
+    assert_eq!(registry.requests("GET /v2/app/blobs/").len(), 6, "nothing is loaded twice");
+}
+
+#[test]
+fn a_connection_that_breaks_goes_on_from_the_byte_that_is_missing() {
+    let (sandbox, image) = (Sandbox::new(), Image::new(1));
+    let registry =
+        image.registry(|image, request| Some(Answer::part(image.asked(request)?, request.from()).cut(100_000)));
+    succeeds(&sandbox, &image, &registry);
+    let of_layer = format!("GET /v2/app/blobs/{}", image.layers[0]);
+    let asked: Vec<usize> = registry.requests(&of_layer).iter().map(Request::from).collect();
+    assert_eq!(asked, [0, 100_000, 200_000, 300_000]);
+}
+
+#[test]
+fn a_registry_that_falls_silent_is_asked_again_and_then_given_up() {
+    let (sandbox, image) = (Sandbox::new(), Image::new(2));
+    let registry = image.registry(|image, request| {
+        Some(Answer::part(image.asked(request)?, request.from()))
+            .filter(|_| request.from() == 0)
+            .map(|a| a.stalled(1000))
+    });
+    // The configuration is smaller than that and comes whole, but its connection is no use any more.
+    succeeds(&sandbox, &image, &registry);
+
+    let sandbox = fails(
+        &image,
+        |image, request| {
+            let blob = image.asked(request).filter(|blob| blob.len() > 100_000)?;
+            Some(Answer::part(blob, request.from().max(1000)).stalled(0))
+        },
+        "layerfs: ",
+    );
+    assert!(remains(&sandbox).iter().all(|name| name.starts_with("blob-")), "{:?}", remains(&sandbox));
+}
+
+#[test]
+fn ranges_that_are_ignored_or_wrong_do_no_harm() {
+    let image = Image::new(1);
+    type Lie = fn(&[u8], usize) -> Answer;
+    let lies: [Lie; 4] = [
+        |blob, _| Answer::part(blob, 0),
+        |blob, from| Answer::part(blob, from / 2),
+        |blob, from| Answer { headers: Vec::new(), ..Answer::part(blob, from) },
+        |_, _| Answer::new(416, "text/plain", "no"),
+    ];
+    for lie in lies {
+        let sandbox = Sandbox::new();
+        let registry = image.registry(move |image, request| {
+            let blob = image.asked(request).filter(|blob| blob.len() > 100_000)?;
+            Some(match request.from() {
+                0 if request.header("range").is_none() => Answer::part(blob, 0).cut(200_000),
+                from => lie(blob, from),
+            })
+        });
+        let first = AtomicU32::new(0);
+        let registry = match lie as usize == lies[3] as usize || lie as usize == lies[2] as usize {
+            false => registry,
+            // These have only the whole to offer, and the second time it comes whole.
+            true => image.registry(move |image, request| {
+                let blob = image.asked(request).filter(|blob| blob.len() > 100_000)?;
+                let whole = Answer::part(blob, 0);
+                Some(match request.from() {
+                    0 if first.fetch_add(1, Ordering::SeqCst) == 0 => whole.cut(200_000),
+                    0 => whole,
+                    from => lie(blob, from),
+                })
+            }),
+        };
+        succeeds(&sandbox, &image, &registry);
+    }
+}
+
+#[test]
+fn a_blob_that_is_not_what_its_digest_says_is_refused() {
+    let image = Image::new(2);
+    fails(
+        &image,
+        |image, request| {
+            let mut blob = image.asked(request)?.to_vec();
+            let middle = blob.len() / 2;
+            blob[middle] ^= 1;
+            Some(Answer::part(&blob, request.from()))
+        },
+        "has the digest sha256:",
+    );
+    // One byte more or less than the manifest says.
+    for (change, words) in [(1, "bytes are here"), (-1, "sends more than the")] {
+        let mut lied = image.clone();
+        let size = lied.manifest["layers"][1]["size"].as_i64().unwrap();
+        lied.manifest["layers"][1]["size"] = json!(size + change);
+        fails(&lied, |_, _| None, words);
+    }
+    // What its configuration says of the layer is not so.
+    let mut lied = image.clone();
+    lied.config["rootfs"]["diff_ids"][1] = json!(Digest::of(b"something else"));
+    lied.seal();
+    fails(&lied, |_, _| None, "and the image says");
+}
+
+#[test]
+fn documents_that_fit_nothing_are_refused() {
+    let image = Image::new(1);
+    let with = |change: &dyn Fn(&mut Image)| {
+        let mut changed = image.clone();
+        change(&mut changed);
+        changed
+    };
+    let no_lie = |_: &Image, _: &Request| None;
+    for (changed, words) in [
+        (with(&|i| i.manifest["layers"][0]["mediaType"] = json!("text/html")), "cannot be unpacked"),
+        (with(&|i| i.manifest["config"]["mediaType"] = json!("application/x-chart")), "no image but an artifact"),
+        (with(&|i| i.manifest["config"]["size"] = json!(1u64 << 40)), "its configuration has"),
+        (with(&|i| i.manifest["layers"][0]["size"] = json!(u64::MAX)), "no space left on device"),
+        (with(&|i| i.manifest["layers"] = json!([])), "its manifest lists 0 layers"),
+        (with(&|i| i.manifest = json!({"schemaVersion": 1})), "schema 1"),
+        (with(&|i| i.manifest["mediaType"] = json!(INDEX)), "and the registry that it is"),
+        (with(&|i| i.manifest["padding"] = json!("x".repeat(5 << 20))), "larger than"),
+    ] {
+        fails(&changed, no_lie, words);
+    }
+    let mut windows = image.clone();
+    windows.config["os"] = json!("windows");
+    windows.seal();
+    fails(&windows, no_lie, "cannot be used on this platform");
+}
+
+#[test]
+fn indexes_that_lead_nowhere_or_back_to_themselves_are_refused() {
+    let image = Image::new(1);
+    let index = |digest: &Digest, platform: Value| {
+        let mut listed = json!({"mediaType": INDEX, "digest": digest, "size": 1});
+        if !platform.is_null() {
+            listed["platform"] = platform;
+        }
+        json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]})
+    };
+    // Whatever it is asked for, it gives the same index. A digest cannot be of a document that holds it.
+    let loops = index(&Digest::of(b"any"), Value::Null);
+    fails(
+        &image,
+        move |_, request| request.path.contains("/manifests/").then(|| Answer::new(200, INDEX, loops.to_string())),
+        "digest",
+    );
+    let other = index(&Digest::of(b"any"), json!({"os": "linux", "architecture": "pdp11"}));
+    fails(
+        &image,
+        move |_, request| request.path.contains("/manifests/").then(|| Answer::new(200, INDEX, other.to_string())),
+        "it has linux/pdp11",
+    );
+}
+
+#[test]
+fn a_pull_that_was_killed_is_gone_on_with() {
+    let (sandbox, image) = (Sandbox::new(), Image::new(1));
+    let registry = image.registry(|image, request| {
+        let blob = image.asked(request).filter(|blob| blob.len() > 100_000)?;
+        Some(Answer::part(blob, request.from())).filter(|_| request.from() == 0).map(|whole| whole.stalled(150_000))
+    });
+    let mut command = sandbox.tool("layerfs");
+    command.args(["pull", &name(&registry)]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut killed = command.spawn().unwrap();
+    let part = sandbox.layout().tmp().join(format!("blob-{}", image.layers[0].hex()));
+    poll_until(60, "half of the blob", || part.metadata().ok().filter(|file| file.len() == 150_000));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    succeeds_after_kill(&sandbox, &image, &registry);
+    let of_layer = format!("GET /v2/app/blobs/{}", image.layers[0]);
+    let asked: Vec<usize> = registry.requests(&of_layer).iter().map(Request::from).collect();
+    assert_eq!(asked, [0, 150_000]);
+}
+
+#[track_caller]
+fn succeeds_after_kill(sandbox: &Sandbox, image: &Image, registry: &Liar) {
+    pull(sandbox, registry).ok().shows("Status: Downloaded newer image");
+    assert_eq!(std::fs::read(sandbox.layout().blob(&image.layers[0])).unwrap(), image.layer(0));
+    sandbox.run(sandbox.tool("layerfs").arg("gc")).ok();
+    sandbox.run(sandbox.tool("layerfs").arg("fsck")).ok();
+    assert_eq!(remains(sandbox), Vec::<String>::new());
+}
+
+#[test]
+fn two_pulls_of_one_image_load_each_blob_once() {
+    let (sandbox, image) = (Sandbox::new(), Image::new(4));
+    // No blob is whole before both have asked for the manifest: so they really are at it together.
+    let asked = Arc::new(AtomicU32::new(0));
+    let registry = image.registry(move |image, request| {
+        if request.method == "GET" && request.path.contains("/manifests/") {
+            asked.fetch_add(1, Ordering::SeqCst);
+        } else if image.asked(request).is_some() {
+            poll_until(60, "both pulls", || (asked.load(Ordering::SeqCst) >= 2).then_some(()));
+        }
+        None
+    });
+    std::thread::scope(|scope| {
+        let pulls: Vec<_> = (0..2).map(|_| scope.spawn(|| pull(&sandbox, &registry))).collect();
+        for pulled in pulls {
+            pulled.join().unwrap().ok();
+        }
+    });
+    assert_eq!(registry.requests("GET /v2/app/blobs/").len(), 5);
+    sandbox.run(sandbox.tool("layerfs").arg("fsck")).ok();
+    assert_eq!(remains(&sandbox), Vec::<String>::new());
+}
