@@ -98,7 +98,7 @@ impl Stage {
 
     /// Whether the archive has a member of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.find(name).is_ok()
+        key(b"", name.as_bytes()).is_ok_and(|key| self.entries.contains_key(&key))
     }
 
     /// Whether there is anything in the archive.

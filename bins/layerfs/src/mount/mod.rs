@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use layout::{Digest, Layout, images};
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Mounts.
@@ -58,8 +59,12 @@ fn fill_up(layout: &Layout, layers: &mut Vec<Digest>, needed: usize) -> Result<(
     Ok(())
 }
 
+/// overlayfs takes no folder twice. Of a layer that an image has several times the highest is enough: it covers
+/// everything that the same layer further down could show.
 fn overlay_of(layout: &Layout, layers: &[Digest], upper: Option<(PathBuf, PathBuf)>) -> Overlay {
-    Overlay { lowers: layers.iter().rev().map(|layer| layout.layer_diff(layer)).collect(), upper }
+    let mut seen = BTreeSet::new();
+    let highest = layers.iter().rev().filter(|layer| seen.insert(*layer));
+    Overlay { lowers: highest.map(|layer| layout.layer_diff(layer)).collect(), upper }
 }
 
 /// The layers of an image, lowest first, all of them extracted.

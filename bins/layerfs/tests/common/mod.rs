@@ -1,6 +1,8 @@
 //! What the tests share: a store in a folder of its own, and a tar that is written byte by byte.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod archives;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
