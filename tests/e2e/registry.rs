@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers fail as their tests do
 
+use ctr_tests::registry::{PASSWORD, USER};
 use ctr_tests::{Output, Registry, Sandbox, output};
 use serde_json::Value;
 use std::process::Command;
@@ -216,4 +217,74 @@ fn on_a_terminal_each_layer_has_a_line_of_its_own() {
     user.expect(": Pull complete\r\x1b[");
     user.expect("Status: Downloaded newer image");
     assert_eq!(user.wait(), 0);
+}
+
+#[test]
+fn a_registry_behind_a_password_takes_and_gives_the_same_bytes() {
+    let registry = Registry::with_password();
+    let (sandbox, name) = with_app(&registry);
+    let home = |sandbox: &Sandbox, args: &[&str], input: &str| {
+        let mut command = sandbox.tool("ctr");
+        output::run(command.env("DOCKER_CONFIG", sandbox.path().join("docker")).args(args), input.as_bytes())
+    };
+    home(&sandbox, &["push", &name], "").exits(1).says("login");
+    home(&sandbox, &["login", "-u", USER, "--password-stdin", &registry.host()], "wrong").exits(1);
+    home(&sandbox, &["login", "-u", USER, "--password-stdin", &registry.host()], PASSWORD)
+        .ok()
+        .shows("Login Succeeded");
+    home(&sandbox, &["push", &name], "").ok().shows("Pushed");
+    let digest = manifest_digest(&sandbox, &name);
+    let user = format!("{USER}:{PASSWORD}");
+    let copy = registry.name("copied:v1");
+    let (from, to) = (format!("docker://{name}"), format!("docker://{copy}"));
+    let tls = ["--src-tls-verify=false", "--dest-tls-verify=false", "--src-creds", &user, "--dest-creds", &user];
+    skopeo(&sandbox, &[&["copy"], &tls[..], &[&from, &to]].concat()).ok();
+
+    // Skopeo's way of logging in is known as well.
+    let fresh = Sandbox::new();
+    let auth = fresh.path().join("auth.json");
+    let login = [
+        "login",
+        "--tls-verify=false",
+        "--authfile",
+        auth.to_str().unwrap(),
+        "-u",
+        USER,
+        "-p",
+        PASSWORD,
+        &registry.host(),
+    ];
+    skopeo(&fresh, &login).ok();
+    let pull = |auth: &str| {
+        let mut command = fresh.tool("ctr");
+        command.env("DOCKER_CONFIG", fresh.path().join("none")).env("REGISTRY_AUTH_FILE", auth).args(["pull", &copy]);
+        fresh.run(&mut command)
+    };
+    pull("/nonexistent").exits(1);
+    pull(auth.to_str().unwrap()).ok().shows(&format!("Digest: {digest}"));
+    fresh.ctr(["run", "--rm", &copy]).ok().prints("made");
+
+    home(&sandbox, &["logout", &registry.host()], "").ok();
+    home(&sandbox, &["push", &name], "").exits(1);
+}
+
+#[test]
+fn a_registry_with_an_authority_of_its_own_is_believed_when_its_certificate_is_in_certs_d() {
+    let registry = Registry::with_tls();
+    let (sandbox, name) = with_app(&registry);
+    let settings = sandbox.path().join("settings");
+    let ctr =
+        |sandbox: &Sandbox, args: &[&str]| sandbox.run(sandbox.tool("ctr").env("CTR_CONFIG", &settings).args(args));
+    let folder = settings.join("certs.d").join(registry.host());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(registry.authority(), folder.join("ca.crt")).unwrap();
+    ctr(&sandbox, &["push", &name]).ok().shows("Pushed");
+    let (digest, copy) = (manifest_digest(&sandbox, &name), registry.name("copied:v1"));
+    let certificates = folder.to_str().unwrap();
+    let (from, to) = (format!("docker://{name}"), format!("docker://{copy}"));
+    skopeo(&sandbox, &["copy", "--src-cert-dir", certificates, "--dest-cert-dir", certificates, &from, &to]).ok();
+    let fresh = Sandbox::new();
+    ctr(&fresh, &["pull", &copy]).ok().shows(&format!("Digest: {digest}"));
+    fresh.ctr(["run", "--rm", &copy]).ok().prints("made");
+    is_sound(&fresh);
 }

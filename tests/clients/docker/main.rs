@@ -4,6 +4,7 @@
 
 mod dockerd;
 mod options;
+mod registry;
 
 use ctr_tests::{Pty, output, poll_until};
 use dockerd::Docker;
