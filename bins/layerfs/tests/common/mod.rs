@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod archives;
+pub mod http;
+pub mod registry;
 
 use std::ffi::OsStr;
 use std::fs;
