@@ -44,6 +44,7 @@ lessons! {
     lesson_03 "03-capabilities"
     lesson_04 "04-cgroups"
     lesson_05 "05-layers-and-images"
+    lesson_06 "06-registries"
 }
 
 #[test]
@@ -243,6 +244,50 @@ fn the_check_of_lesson_04_tells_what_is_not_limited() {
         assert!(check.code == 1 && check.stdout.contains(lack), "{right} => {wrong}: {check}");
     }
     assert_nothing_left(&sandbox);
+}
+
+/// Solves an exercise in a wrong way, and expects its check to say what is wrong. `cases`: what the solution has, what it
+/// has instead, and a part of what the check says then.
+fn tells(folder: &str, cases: &[(&str, &str, &str)]) {
+    let solution = fs::read_to_string(Path::new(LESSONS).join(folder).join("solution")).unwrap();
+    for (right, wrong, lack) in cases {
+        assert!(solution.contains(right), "the solution has changed: {right}");
+        let sandbox = Sandbox::new();
+        let script = sandbox.path().join("wrong");
+        fs::write(&script, solution.replace(right, wrong)).unwrap();
+        sandbox.run(in_lesson(&sandbox, "bash").arg(&script)).ok();
+        let check = Path::new(LESSONS).join(folder).join("check");
+        let check = sandbox.run(&mut in_lesson(&sandbox, check.to_str().unwrap()));
+        assert!(check.code == 1 && check.stdout.contains(lack), "{right} => {wrong}: {check}");
+        assert_nothing_left(&sandbox);
+    }
+}
+
+#[test]
+fn the_check_of_lesson_05_tells_what_is_wrong_with_an_image() {
+    tells(
+        "05-layers-and-images",
+        &[
+            (": > parts/two/.wh.secret", ":", "/secret is still to be seen"),
+            ("mine:latest", "yours:latest", "the name mine:latest"),
+            ("layers: [$one, $two]", "layers: [$one]", "an image that can be loaded"),
+            ("'hello from layer two'", "hi", "a file /hello"),
+            ("{Cmd: [\"/hello\"]}", "{}", "the command"),
+            ("echo \"sha256:$hex\"", "echo \"sha256:$hex\"; echo >> \"mine/blobs/sha256/$hex\"", "the right name for"),
+        ],
+    );
+}
+
+#[test]
+fn the_check_of_lesson_06_tells_what_a_copy_lacks() {
+    tells(
+        "06-registries",
+        &[
+            ("continue # is there already", ":", "it sent blobs that the target had"),
+            ("-T \"$work/manifest\"", "-T <(jq . \"$work/manifest\")", "the same digest"),
+            ("jq -r '.config.digest, .layers[].digest'", "jq -r '.config.digest'", "an exit code of 0"),
+        ],
+    );
 }
 
 /// No mount in the sandbox that reached the machine, and no process with its environment.
