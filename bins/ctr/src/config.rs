@@ -9,9 +9,14 @@ use layout::oci::defaults;
 use serde_json::json;
 use std::collections::BTreeMap;
 
+/// What docker writes into the configurations of images too: how a container that no longer is was made.
+const OF_A_CONTAINER: [&str; 9] =
+    ["Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image"];
+
 /// The container's configuration.
 pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool) -> Result<Config> {
     let mut run = image.config.config.clone();
+    run.extra.retain(|key, _| !OF_A_CONTAINER.contains(&key.as_str()));
     // Docker's rule: a new entry point takes the image's default arguments away with the image's entry point.
     if let Some(program) = &args.entrypoint {
         run.entrypoint = Some(program).filter(|p| !p.is_empty()).map(|p| vec![p.clone()]);

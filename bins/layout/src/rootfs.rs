@@ -22,6 +22,8 @@ pub fn read_in(root: &Path, path: &str) -> Result<Option<String>> {
     let fd = match open_in(root, Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK) {
         Ok(fd) => fd,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        // A whiteout, in a layer that deletes the file: a device that no driver is there for.
+        Err(Errno::NXIO | Errno::NODEV) => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("open {path} in {}", root.display())),
     };
     let file = File::from(fd);
@@ -56,7 +58,7 @@ pub fn find_user(root: &Path, spec: &str) -> Result<User> {
 }
 
 /// As [`find_user`], in a root that is not mounted: `layers` are its folders, topmost first, and each file is
-/// read from the first that has it. (A whiteout is a device node and reads as an empty file.)
+/// read from the first that has it. (A whiteout has it too: it reads as no file.)
 pub fn find_user_in_layers(layers: &[std::path::PathBuf], spec: &str) -> Result<User> {
     let read = |path: &str| -> Result<String> {
         for layer in layers {

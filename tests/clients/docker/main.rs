@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers fail as their tests do
 
+mod archives;
 mod dockerd;
 mod options;
 mod registry;
