@@ -79,7 +79,7 @@ impl Engine {
             I::Build(args) => self.pass_on(build(&args)),
             I::Pull(args) => self.pass_on(registry::pull(&args)),
             I::Push(args) => self.pass_on(registry::push(&args)),
-            I::Login(args) => self.pass_on(registry::login(&args)),
+            I::Login(args) => self.login(&args),
             I::Logout(args) => self.pass_on(registry::logout(&args)),
             I::Rmi(args) => self.pass_on(images::rmi(&args)),
             I::Tag(args) => self.pass_on(Call::new(Tool::Layerfs).args(["tag", &args.source, &args.target])),
@@ -310,6 +310,15 @@ impl Engine {
         Ok(code)
     }
 
+    fn login(&self, args: &Login) -> Result<u8> {
+        let call = registry::login(args);
+        match &args.password {
+            Some(_) if args.username.is_none() => bail!("Must provide --username with --password"),
+            Some(password) if !self.explain => Ok(failed_as_docker(registry::log_in(&call, password)?)),
+            _ => self.pass_on(call),
+        }
+    }
+
     /// A command that one tool does as a whole, with our streams.
     fn pass_on(&self, call: Call) -> Result<u8> {
         let mut plan = Plan::default();
@@ -317,11 +326,7 @@ impl Engine {
         if self.explain {
             return self.explained(&plan);
         }
-        // The tools fail with 125; docker's commands about images do with 1.
-        Ok(match plan.execute(&self.layout)? {
-            exit::TOOL => 1,
-            code => code,
-        })
+        Ok(failed_as_docker(plan.execute(&self.layout)?))
     }
 
     fn carry_out(&self, plan: &Plan) -> Result<bool> {
@@ -355,4 +360,9 @@ fn build(args: &Build) -> Call {
         .args(args.no_cache.then_some("--no-cache"))
         .args(args.quiet.then_some("--quiet"))
         .arg(&args.context)
+}
+
+/// The tools fail with 125; docker's commands about images do with 1.
+fn failed_as_docker(code: u8) -> u8 {
+    if code == exit::TOOL { 1 } else { code }
 }

@@ -2,11 +2,13 @@
 
 use crate::cli::{self, PullPolicy};
 use crate::plan::{Plan, Step};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use layout::images::{self, platforms};
 use layout::oci::image::Platform;
 use layout::tool::{Call, Tool};
-use layout::{Layout, Reference};
+use layout::{Layout, Reference, exit};
+use std::io::Write;
+use std::process::Stdio;
 
 /// `ctr pull`
 pub fn pull(args: &cli::Pull) -> Call {
@@ -27,14 +29,27 @@ pub fn push(args: &cli::Push) -> Call {
         .arg(&args.name)
 }
 
-/// `ctr login`
+/// `ctr login`. A password is not in the call: it is to be read from standard input.
 pub fn login(args: &cli::Login) -> Call {
     Call::new(Tool::Layerfs)
         .arg("login")
         .args(args.username.iter().flat_map(|name| ["--username", name]))
-        .args(args.password.iter().flat_map(|password| ["--password", password]))
-        .args(args.password_stdin.then_some("--password-stdin"))
+        .args((args.password_stdin || args.password.is_some()).then_some("--password-stdin"))
         .args(&args.server)
+}
+
+/// Makes that call with a password that stood on our own command line, where it was seen by enough people. Gives the exit code.
+///
+/// # Errors
+/// `layerfs` cannot be run.
+pub fn log_in(call: &Call, password: &str) -> Result<u8> {
+    eprintln!("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
+    let mut child = call.command()?.stdin(Stdio::piped()).spawn().context("run layerfs")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // It may have found something wrong already, and says so.
+        let _ = stdin.write_all(password.as_bytes());
+    }
+    Ok(exit::from_status(child.wait().context("wait for layerfs")?))
 }
 
 /// `ctr logout`

@@ -6,14 +6,15 @@ mod common;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use common::http::{Reply, Seen, Server};
-use common::registry::{Content, User, refusal};
+use common::registry::{Content, Received, User, refusal};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A registry of which each token is good for `uses` requests, and its token server.
 struct Guarded {
@@ -23,23 +24,29 @@ struct Guarded {
 
 impl Guarded {
     fn new(content: &Content, uses: usize) -> Guarded {
+        let content = content.clone();
+        Guarded::around(uses, move |seen| content.answer(seen))
+    }
+
+    fn around(uses: usize, answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Guarded {
         let count = AtomicUsize::new(0);
         let tokens = Arc::new(Server::new(move |_| {
             let number = count.fetch_add(1, Ordering::SeqCst);
             Reply::new(200, json!({"token": format!("token-{number}"), "expires_in": 3600}).to_string())
         }));
-        let (content, realm, state) = (content.clone(), tokens.clone(), std::sync::Mutex::new((String::new(), 0)));
+        let (realm, used) = (tokens.clone(), Mutex::new(HashMap::new()));
         let registry = Server::new(move |seen| {
             let challenge = format!("Bearer realm=\"http://{}/token\",service=\"the registry\"", realm.host());
             let unknown =
                 || refusal(401, "UNAUTHORIZED", "authentication required").with("WWW-Authenticate", &challenge);
-            let Some(token) = seen.header("authorization") else { return unknown() };
-            let mut state = state.lock().unwrap();
-            if state.0 != token {
-                *state = (token.to_owned(), 0);
-            }
-            state.1 += 1;
-            if state.1 > uses || !token.starts_with("Bearer token-") { unknown() } else { content.answer(seen) }
+            let Some(token) = seen.header("authorization").filter(|token| token.starts_with("Bearer token-")) else {
+                return unknown();
+            };
+            let mut used = used.lock().unwrap();
+            let times = used.entry(token.to_owned()).or_insert(0);
+            // The body of a request belongs to what was asked before.
+            *times += usize::from(seen.body.len() <= 64 << 10);
+            if *times > uses { unknown() } else { answer(seen) }
         });
         Guarded { registry, tokens }
     }
@@ -89,6 +96,43 @@ fn a_token_that_becomes_too_old_on_the_way_is_replaced() {
     let said = user.fails(&["pull", &guarded.name()]);
     assert!(said.contains("pull access denied for"), "{said}");
     assert_eq!(guarded.tokens.seen().len(), 1);
+}
+
+#[test]
+fn a_push_gets_new_tokens_before_it_has_sent_a_large_blob_for_nothing() {
+    let (user, received) = (User::new(), Arc::new(Received::default()));
+    let honest = received.clone();
+    let guarded = Guarded::around(1, move |seen| honest.answer(seen));
+    // One after the other, or one would use up the other's token.
+    user.settings(r#"{"max-concurrent-uploads": 1}"#);
+    // What gzip cannot make small.
+    let mut noise = vec![1u8; 1 << 20];
+    for i in 1..noise.len() {
+        noise[i] = (u32::from(noise[i - 1]).wrapping_mul(75).wrapping_add(i as u32 * 74) % 251) as u8
+            ^ (i as u32 % 65537 >> 3) as u8;
+    }
+    user.store.import(&common::Tar::new().file("noise", &noise).end(), &guarded.name());
+    user.ok(&["push", &guarded.name()]);
+    let manifest: Value = serde_json::from_slice(&received.get("1").unwrap()).unwrap();
+    for blob in [&manifest["config"], &manifest["layers"][0]] {
+        let stored = received.get(blob["digest"].as_str().unwrap()).unwrap();
+        assert_eq!(blob["size"], stored.len());
+    }
+    assert!(manifest["layers"][0]["size"].as_u64().unwrap() > 64 << 10, "{manifest}");
+    // Each request found its token used up; the large body went over the line once all the same.
+    let seen = guarded.registry.seen();
+    assert_eq!(seen.iter().filter(|seen| seen.body.len() > 64 << 10).count(), 1);
+    assert!(seen.iter().any(|seen| seen.header("expect").is_some()));
+    assert!(targets(&guarded.tokens).iter().all(|line| line.ends_with("&scope=repository:app:pull,push")));
+
+    // The next repository takes the layer over: for that the token is good for both.
+    let copy = format!("{}/copy:1", guarded.registry.host());
+    user.ok(&["tag", &guarded.name(), &copy]);
+    user.ok(&["push", &copy]);
+    let mounts = guarded.registry.seen().into_iter().filter(|seen| seen.target.contains("mount="));
+    assert!(mounts.count() > 0);
+    let both = "&scope=repository:copy:pull,push&scope=repository:app:pull";
+    assert!(targets(&guarded.tokens).iter().any(|line| line.ends_with(both)), "{:?}", targets(&guarded.tokens));
 }
 
 #[test]

@@ -94,6 +94,11 @@ fn prefixed(code: &str) -> String {
     if code.is_empty() { String::new() } else { format!(" {code}") }
 }
 
+/// The name in `DnsName("registry.example")`, which is how rustls writes it.
+fn plain_name(name: &str) -> &str {
+    name.split('"').nth(1).unwrap_or(name)
+}
+
 /// What others say goes to a terminal: without control characters, and not without end.
 fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_SENTENCE).collect()
@@ -193,7 +198,8 @@ fn of_tls(settings: &Settings, host: &str, error: &rustls::Error) -> String {
                 "x509: certificate names no host (only an old Common Name): it needs a subjectAltName".to_owned()
             }
             CertificateError::NotValidForNameContext { presented, .. } => {
-                format!("x509: certificate is valid for {}, not for {host}", clean(&presented.join(", ")))
+                let names = presented.iter().map(|name| plain_name(name)).collect::<Vec<_>>().join(", ");
+                format!("x509: certificate is valid for {}, not for {host}", clean(&names))
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "x509: certificate has expired: the registry needs a new one (or this machine's clock is wrong)"

@@ -3,8 +3,10 @@
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a registry may say nothing, when nobody says otherwise.
@@ -16,6 +18,8 @@ pub struct Settings {
     /// The folder of `registries.json` and `certs.d`.
     pub folder: PathBuf,
     insecure: Insecure,
+    /// What was found out already: a name server may be slow.
+    known: Arc<Mutex<HashMap<String, bool>>>,
     /// Whom to ask before docker.io, as URLs.
     pub mirrors: Vec<String>,
     /// How many blobs come at once.
@@ -64,6 +68,7 @@ impl Settings {
         Ok(Settings {
             folder: folder.to_owned(),
             insecure: Insecure::new(&file.insecure_registries),
+            known: Arc::default(),
             mirrors: file.registry_mirrors,
             max_downloads: file.max_concurrent_downloads.unwrap_or(3).max(1),
             max_uploads: file.max_concurrent_uploads.unwrap_or(5).max(1),
@@ -76,16 +81,8 @@ impl Settings {
     /// Whether a registry, `HOST` or `HOST:PORT`, need not prove who it is, and may speak http: it is listed, or it has an
     /// address that is. Those of this machine (127.0.0.0/8, ::1) always are, as with docker.
     pub fn is_insecure(&self, host: &str) -> bool {
-        if self.insecure.hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host)) {
-            return true;
-        }
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
-        };
-        addresses(name.trim_matches(['[', ']']))
-            .iter()
-            .any(|address| address.is_loopback() || self.insecure.ranges.iter().any(|range| range.contains(address)))
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry(host.to_lowercase()).or_insert_with_key(|host| self.insecure.covers(host))
     }
 }
 
@@ -105,6 +102,18 @@ impl Insecure {
             }
         }
         insecure
+    }
+
+    fn covers(&self, host: &str) -> bool {
+        if self.hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host)) {
+            return true;
+        }
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let addresses = addresses(name.trim_matches(['[', ']']));
+        addresses.iter().any(|address| self.ranges.iter().any(|range| range.contains(address)))
     }
 }
 

@@ -171,9 +171,16 @@ fn serve(
     over: &AtomicBool,
 ) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let Some(seen) = read_request(&mut reader)? else { return Ok(()) };
+    let Some(mut seen) = read_request(&mut reader)? else { return Ok(()) };
     log.lock().unwrap().push(seen.clone());
-    let reply = answer(&seen);
+    let mut reply = answer(&seen);
+    if reply.status == 100 {
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        read_body(&mut reader, &mut seen)?;
+        seen.headers.remove("expect");
+        log.lock().unwrap().push(seen.clone());
+        reply = answer(&seen);
+    }
     let stream = reader.into_inner();
     if reply.end == End::Cut {
         return Ok(());
@@ -221,12 +228,16 @@ fn read_request(reader: &mut BufReader<&mut dyn Stream>) -> io::Result<Option<Se
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
         seen.headers.insert(name.to_lowercase(), value.trim().to_owned());
     }
-    if seen.header("expect").is_some() {
-        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    // Who says `Expect: 100-continue` waits for a word before sending the body: a reply with status 100.
+    if seen.header("expect").is_none() {
+        read_body(reader, &mut seen)?;
     }
-    let length = seen.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-    reader.take(length).read_to_end(&mut seen.body)?;
     Ok(Some(seen))
+}
+
+fn read_body(reader: &mut BufReader<&mut dyn Stream>, seen: &mut Seen) -> io::Result<()> {
+    let length = seen.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    reader.take(length).read_to_end(&mut seen.body).map(drop)
 }
 
 /// A proxy that knows what is behind each `HOST:PORT`, as the name server of the tests' own network.

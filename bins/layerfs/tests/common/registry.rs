@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 /// What an honest registry has of the image `app:1`.
 #[derive(Clone)]
@@ -64,6 +65,49 @@ impl Content {
 
     pub fn bytes(&self, path: &str) -> &[u8] {
         &self.files[path].1
+    }
+}
+
+/// What was pushed to a registry, by repository and name.
+#[derive(Default)]
+pub struct Received(Mutex<BTreeMap<(String, String), Vec<u8>>>);
+
+impl Received {
+    /// What an honest registry answers to one who pushes. It takes blobs over from any other repository.
+    pub fn answer(&self, seen: &Seen) -> Reply {
+        let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
+        let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let mut words = path.trim_start_matches("/v2/").split('/').map(str::to_owned);
+        let (repository, last) = (words.next().unwrap(), words.next_back().unwrap());
+        match seen.method.as_str() {
+            "PUT" if seen.header("expect").is_some() => Reply::new(100, ""),
+            "POST" => match parameter("mount").and_then(|digest| Some((digest, self.get(digest)?))) {
+                Some((digest, bytes)) => {
+                    self.0.lock().unwrap().insert((repository, digest.to_owned()), bytes);
+                    Reply::new(201, "")
+                }
+                None => Reply::new(202, "").with("Location", format!("{path}one?state=half")),
+            },
+            "PUT" => {
+                let digest = Digest::of(&seen.body).to_string();
+                let is_blob = path.contains("/uploads/");
+                if is_blob && (parameter("digest") != Some(&digest) || parameter("state") != Some("half")) {
+                    return refusal(400, "DIGEST_INVALID", "that is something else");
+                }
+                let name = if is_blob { digest.clone() } else { last };
+                self.0.lock().unwrap().insert((repository, name), seen.body.clone());
+                Reply::new(201, "").with("Docker-Content-Digest", digest)
+            }
+            _ => match self.0.lock().unwrap().get(&(repository, last)) {
+                Some(bytes) => Reply::new(200, bytes.clone()),
+                None => refusal(404, "BLOB_UNKNOWN", "it is not here"),
+            },
+        }
+    }
+
+    /// The blob or the manifest of that name, of whatever repository.
+    pub fn get(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().iter().find(|((_, stored), _)| stored == name).map(|(_, bytes)| bytes.clone())
     }
 }
 
