@@ -105,12 +105,9 @@ fn a_push_gets_new_tokens_before_it_has_sent_a_large_blob_for_nothing() {
     let guarded = Guarded::around(1, move |seen| honest.answer(seen));
     // One after the other, or one would use up the other's token.
     user.settings(r#"{"max-concurrent-uploads": 1}"#);
-    // What gzip cannot make small.
-    let mut noise = vec![1u8; 1 << 20];
-    for i in 1..noise.len() {
-        noise[i] = (u32::from(noise[i - 1]).wrapping_mul(75).wrapping_add(i as u32 * 74) % 251) as u8
-            ^ (i as u32 % 65537 >> 3) as u8;
-    }
+    // What gzip cannot make small: a digest of each number.
+    let noise: Vec<u8> =
+        (0..32768u32).flat_map(|i| layout::Digest::of(&i.to_le_bytes()).hex().to_owned().into_bytes()).collect();
     user.store.import(&common::Tar::new().file("noise", &noise).end(), &guarded.name());
     user.ok(&["push", &guarded.name()]);
     let manifest: Value = serde_json::from_slice(&received.get("1").unwrap()).unwrap();
