@@ -8,7 +8,7 @@ mod common;
 use common::{Store, Tar, list, small_root, succeeded};
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -30,27 +30,74 @@ fn images(store: &Store) -> String {
     store.root().join("images").to_str().unwrap().to_owned()
 }
 
-/// A store with `python:3-slim` of two layers, with every kind of change in the second.
+/// A store with `python:3-slim` of two layers, with every kind of file and every kind of change.
 fn two_layers() -> Store {
     let store = Store::new();
-    store.import(&small_root(), "base");
+    let odd = String::from_utf8_lossy(b"./n\xc3\xa4me with\nline").into_owned();
+    let long = format!("./long/{}", "x".repeat(180));
+    let base = Tar(small_root()[..small_root().len() - 1024].to_vec())
+        .member(b"./setuid", b'0', b"x", |header| header.set_mode(0o6755))
+        .member(b"./sticky", b'5', b"", |header| header.set_mode(0o1777))
+        .member(b"./tiny", b'0', b"", |header| header.set_mtime(1))
+        .device("./null", b'3', 1, 3)
+        .device("./disk", b'4', 259, 70_000)
+        .device("./pipe", b'6', 0, 0)
+        .file("./with-links", b"linked")
+        .hard_link("./hard", "./with-links")
+        .symlink("./dangling", "/no/such")
+        .dir("./long")
+        .pax(&[("path", long.as_bytes())])
+        .file("./long/x", b"long")
+        .pax(&[("path", odd.as_bytes())])
+        .file("./odd", b"odd")
+        .pax(&[("SCHILY.xattr.user.note", b"bytes\x00\n\xff"), ("uid", b"3000001"), ("gid", b"2200000")])
+        .file("./noted", b"noted");
+    store.import(&base.end(), "base");
     let m = store.mount("base");
     fs::remove_file(m.join("etc/passwd")).unwrap();
     fs::remove_dir_all(m.join("usr")).unwrap();
     fs::create_dir(m.join("usr")).unwrap();
     fs::write(m.join("usr/x"), "x").unwrap();
     fs::hard_link(m.join("usr/x"), m.join("usr/y")).unwrap();
+    // A file in place of a folder, and a folder in place of a file.
+    fs::remove_dir_all(m.join("sticky")).unwrap();
+    fs::write(m.join("sticky"), "file").unwrap();
+    fs::remove_file(m.join("tiny")).unwrap();
+    fs::create_dir_all(m.join("tiny/deep")).unwrap();
+    fs::write(m.join("long/more"), "more").unwrap();
+    fs::set_permissions(m.join("noted"), fs::Permissions::from_mode(0o4711)).unwrap();
     std::os::unix::fs::lchown(m.join("bin/sh"), Some(3_000_000), Some(5)).unwrap();
+    std::os::unix::fs::lchown(m.join("dangling"), Some(7), Some(8)).unwrap();
     let capability = b"\x01\x00\x00\x02\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     let flags = rustix::fs::XattrFlags::empty();
     rustix::fs::setxattr(m.join("bin/sh"), "security.capability", capability, flags).unwrap();
+    rustix::fs::setxattr(m.join("usr"), "user.folder", b"value", flags).unwrap();
     store.umount();
     store.ok(&["commit", store.path("u").to_str().unwrap(), "--parent", "base", "--tag", "python:3-slim"]);
     fs::remove_dir_all(store.path("u")).unwrap();
     store
 }
 
-/// Path, type, mode, owner, time of modification, links and content of everything below a folder but the folder itself.
+/// All attributes of a file that a layer keeps, and their values.
+fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut names = vec![0; 4096];
+    let length = rustix::fs::llistxattr(path, &mut names).unwrap();
+    let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let mut found: Vec<(String, Vec<u8>)> = names
+        .map(|name| {
+            let mut value = vec![0; 4096];
+            let length = rustix::fs::lgetxattr(path, name, &mut value).unwrap();
+            (String::from_utf8_lossy(name).into_owned(), value[..length].to_vec())
+        })
+        // umoci writes down in one of its own whose a file is.
+        .filter(|(name, _)| !name.starts_with("trusted.overlay") && !name.starts_with("user.rootlesscontainers"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Path, type, mode, owner, time of modification, number of links, device, attributes, and content or target of everything
+/// below a folder but the folder itself.
 fn tree(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut todo = vec![dir.to_owned()];
@@ -62,13 +109,16 @@ fn tree(dir: &Path) -> Vec<String> {
         if path == dir {
             continue;
         }
-        let content = if stat.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
-        let links = if stat.is_file() { stat.nlink() } else { 0 };
-        let mut value = vec![0; 64];
-        let length = rustix::fs::lgetxattr(&path, "security.capability", &mut value).unwrap_or(0);
+        let content = match (stat.is_file(), stat.is_symlink()) {
+            (true, _) => fs::read(&path).unwrap(),
+            (_, true) => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+            _ => Vec::new(),
+        };
+        let links = if stat.is_dir() { 0 } else { stat.nlink() };
         let name = path.strip_prefix(dir).unwrap().display();
-        let (mode, uid, gid, time) = (stat.mode(), stat.uid(), stat.gid(), stat.mtime());
-        found.push(format!("{name} {mode:o} {uid}:{gid} {time} {links} {:?} {content:?}", &value[..length]));
+        let (mode, uid, gid, time, device) = (stat.mode(), stat.uid(), stat.gid(), stat.mtime(), stat.rdev());
+        let xattrs = xattrs(&path);
+        found.push(format!("{name} {mode:o} {uid}:{gid} {time} {links} {device} {xattrs:?} {content:?}"));
     }
     found.sort();
     found
@@ -130,6 +180,95 @@ fn an_image_from_a_docker_archive_is_mounted() {
     theirs.ok(&["ls"]);
     run("skopeo", &["copy", &archive, &format!("oci:{}:x:1", images(&theirs))]);
     assert_eq!(tree(&theirs.mount("x:1")), tree(&ours.mount("python:3-slim")));
+    theirs.check();
+}
+
+#[test]
+fn archives_go_to_skopeo_and_come_from_it_with_the_same_digests() {
+    if !have("skopeo") {
+        return;
+    }
+    let ours = two_layers();
+    let (image, manifest) = {
+        let found = layout::images::find(&ours.layout(), "python:3-slim").unwrap();
+        (found.id, found.descriptor.digest)
+    };
+    let saved = ours.path("saved.tar").to_str().unwrap().to_owned();
+    ours.ok(&["save", "python:3-slim", "base", "-o", &saved]);
+    for (form, keeps_manifest) in [("docker-archive", false), ("oci-archive", true)] {
+        // From ours to theirs: by the name, as it is in both.
+        let copy = ours.path(form);
+        run("skopeo", &["copy", &format!("{form}:{saved}:python:3-slim"), &format!("oci:{}:x", copy.display())]);
+        let index: Value = serde_json::from_slice(&fs::read(copy.join("index.json")).unwrap()).unwrap();
+        let digest: layout::Digest = index["manifests"][0]["digest"].as_str().unwrap().parse().unwrap();
+        assert!(digest == manifest || !keeps_manifest, "{form}");
+        let copied: Value =
+            serde_json::from_slice(&fs::read(copy.join("blobs/sha256").join(digest.hex())).unwrap()).unwrap();
+        assert_eq!(copied["config"]["digest"], serde_json::json!(image), "{form}");
+        // And back, from an archive that is theirs.
+        let theirs = ours.path(format!("{form}.tar")).to_str().unwrap().to_owned();
+        run("skopeo", &["copy", &format!("oci:{}:python:3-slim", images(&ours)), &format!("{form}:{theirs}:back:1")]);
+        let store = Store::new();
+        assert_eq!(store.ok(&["load", "-i", &theirs]), "Loaded image: back:1\n");
+        let found = layout::images::find(&store.layout(), "back:1").unwrap();
+        assert_eq!(found.id, image, "{form}");
+        assert!(found.descriptor.digest == manifest || !keeps_manifest, "{form}");
+        assert_eq!(tree(&store.mount("back:1")), tree(&ours.mount("python:3-slim")));
+        (store.umount(), ours.umount());
+        store.check();
+    }
+}
+
+#[test]
+fn of_an_image_for_several_platforms_that_skopeo_brings_the_hosts_is_taken() {
+    if !have("skopeo") {
+        return;
+    }
+    let ours = Store::new();
+    let host = layout::oci::image::Platform::host();
+    let other = if host.architecture == "arm64" { "amd64" } else { "arm64" };
+    let mut manifests = Vec::new();
+    for architecture in [host.architecture.as_str(), other] {
+        let file = Tar::new().file(architecture, b"").end();
+        succeeded(ours.feed(&["import", "--platform", &format!("linux/{architecture}"), "-", architecture], &file));
+        let found = layout::images::find(&ours.layout(), architecture).unwrap().descriptor;
+        manifests.push(serde_json::json!({"mediaType": found.media_type, "digest": found.digest, "size": found.size,
+            "platform": {"os": "linux", "architecture": architecture}}));
+    }
+    let kind = layout::oci::image::INDEX;
+    let bytes = serde_json::to_vec(&serde_json::json!({"schemaVersion": 2, "mediaType": kind, "manifests": manifests}));
+    let bytes = bytes.unwrap();
+    let digest = layout::Digest::of(&bytes);
+    fs::write(ours.layout().blob(&digest), &bytes).unwrap();
+    let mut index = layout::images::index(&ours.layout()).unwrap();
+    let mut several = layout::oci::image::Descriptor::new(kind, digest, bytes.len() as u64);
+    several.annotations.insert(layout::oci::image::REF_NAME.to_owned(), "several:1".to_owned());
+    index.manifests.push(several);
+    layout::publish::json(&ours.layout(), &ours.layout().index(), &index).unwrap();
+
+    let theirs = Store::new();
+    theirs.ok(&["ls"]);
+    let (from, to) = (format!("oci:{}:several:1", images(&ours)), format!("oci:{}:several:1", images(&theirs)));
+    run("skopeo", &["copy", "--all", &from, &to]);
+    assert_eq!(list(&theirs.mount("several:1")), [host.architecture.as_str()]);
+    theirs.umount();
+    let of = |args: &[&str]| {
+        let inspected: Value = serde_json::from_str(&theirs.ok(args)).unwrap();
+        inspected[0]["Architecture"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(of(&["inspect", "several:1"]), host.architecture);
+    assert_eq!(of(&["inspect", "--platform", &format!("linux/{other}"), "several:1"]), other);
+    let said = theirs.fails(&["inspect", "--platform", "linux/riscv64", "several:1"]);
+    assert!(said.contains("no image for linux/riscv64 (here are: linux/amd64, linux/arm64)"), "{said}");
+    // The other one is saved, and mounted by its id, though it is not the host's.
+    theirs.ok(&["save", "--platform", other, "several:1", "-o", theirs.path("o.tar").to_str().unwrap()]);
+    assert_eq!(
+        ours.ok(&["load", "-i", theirs.path("o.tar").to_str().unwrap()]).lines().last(),
+        Some("Loaded image: several:1")
+    );
+    let id = layout::images::find(&ours.layout(), "several:1").unwrap().id;
+    assert_eq!(list(&theirs.mount(id.as_str())), [other]);
+    theirs.umount();
     theirs.check();
 }
 
