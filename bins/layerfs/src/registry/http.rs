@@ -322,11 +322,57 @@ pub fn join(base: &Uri, location: &str) -> Result<Uri> {
         format!("{scheme}://{authority}{location}")
     } else if let Some(query) = location.strip_prefix('?') {
         format!("{scheme}://{authority}{}?{query}", base.path())
-    } else if !location.is_empty() && !location.contains("://") {
+    } else if !location.is_empty() && !location.split('?').next().is_some_and(|path| path.contains("://")) {
         let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
     } else {
         bail!("follow {}: it points to {location:?}, which is no address", host_of(base));
     };
     whole.parse().with_context(|| format!("follow {}: where it points to is no address", host_of(base)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_location_may_be_written_in_many_ways() {
+        let base = uri("https://reg.example:5000/v2/app/blobs/uploads/");
+        for (location, wanted) in [
+            ("https://other.example/x?y=z", "https://other.example/x?y=z"),
+            ("//other.example/x", "https://other.example/x"),
+            ("/v2/app/blobs/uploads/1?s=a%3D", "https://reg.example:5000/v2/app/blobs/uploads/1?s=a%3D"),
+            ("1?next=http://x", "https://reg.example:5000/v2/app/blobs/uploads/1?next=http://x"),
+            ("?s=1", "https://reg.example:5000/v2/app/blobs/uploads/?s=1"),
+        ] {
+            match join(&base, location) {
+                Ok(found) => assert_eq!(found.to_string(), wanted),
+                Err(error) => panic!("{location}: {error:#}"),
+            }
+        }
+        for bad in ["", "ftp://x/", "http://", "/a b"] {
+            assert!(join(&base, bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_usual_port_makes_no_other_host() {
+        assert!(is_same_place(&uri("https://A.example/x"), &uri("https://a.example:443/y")));
+        assert!(!is_same_place(&uri("https://a.example/"), &uri("https://a.example:444/")));
+        assert!(!is_same_place(&uri("https://a.example/"), &uri("http://a.example:443/")));
+        assert!(!is_same_place(&uri("https://a.example/"), &uri("https://a.example.evil/")));
+    }
+
+    #[test]
+    fn nothing_falls_from_https_to_anything_else() {
+        let (safe, plain) = (uri("https://a/"), uri("http://a/"));
+        assert!(
+            is_safe_to_follow(&plain, &plain) && is_safe_to_follow(&plain, &safe) && is_safe_to_follow(&safe, &safe)
+        );
+        assert!(!is_safe_to_follow(&safe, &plain));
+    }
 }

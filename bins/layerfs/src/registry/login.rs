@@ -14,6 +14,8 @@ use std::path::Path;
 
 /// Longer ones are not typed.
 const MAX_PASSWORD: u64 = 64 << 10;
+/// As a shell says that SIGINT ended a program.
+const INTERRUPTED: u8 = 130;
 
 /// `layerfs login`.
 ///
@@ -155,15 +157,52 @@ fn prompt(text: &str) -> Result<String> {
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// As [`prompt`], and the terminal does not show what is typed (termios(3), `ECHO`).
+/// As [`prompt`], and the terminal does not show what is typed (termios(3), `ECHO`). Signals are keys like others here: who
+/// presses Ctrl-C must not be left with a terminal that shows nothing.
 fn prompt_unseen(text: &str) -> Result<String> {
     let terminal = io::stdin();
-    let shown = tcgetattr(&terminal).context("look at the terminal")?;
-    let mut unseen = shown.clone();
-    unseen.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Flush, &unseen).context("switch off the terminal's echo")?;
-    let line = prompt(text);
-    tcsetattr(&terminal, OptionalActions::Now, &shown).context("switch on the terminal's echo")?;
+    let before = tcgetattr(&terminal).context("look at the terminal")?;
+    let mut unseen = before.clone();
+    unseen.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+    tcsetattr(&terminal, OptionalActions::Drain, &unseen).context("switch off the terminal's echo")?;
+    print!("{text}");
+    let typed = io::stdout().flush().context("write to standard output").and_then(|()| read_keys(terminal.lock()));
+    tcsetattr(&terminal, OptionalActions::Drain, &before).context("switch on the terminal's echo")?;
     println!();
-    line
+    match typed? {
+        Some(line) => Ok(line),
+        None => Err(layout::exit::coded(INTERRUPTED, "log in: interrupted")),
+    }
+}
+
+/// What is typed until Enter; `None` when it is Ctrl-C.
+fn read_keys(keys: impl BufRead) -> Result<Option<String>> {
+    let mut line = Vec::new();
+    for key in keys.bytes() {
+        match key.context("read from the terminal")? {
+            0x03 | 0x1c => return Ok(None),
+            b'\r' | b'\n' | 0x04 => break,
+            // Backspace takes a whole character, Ctrl-U the line.
+            0x08 | 0x7f => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+            0x15 => line.clear(),
+            byte => line.push(byte),
+        }
+    }
+    Ok(Some(String::from_utf8(line).context("read the password: it is not UTF-8")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_typed_with_the_usual_keys() {
+        let typed = |keys: &str| read_keys(keys.as_bytes()).unwrap();
+        assert_eq!(typed("geheim\rmore").as_deref(), Some("geheim"));
+        assert_eq!(typed("geheiß\x7fm\n").as_deref(), Some("geheim"));
+        assert_eq!(typed("x\x7f\x7f\x7fa\x04").as_deref(), Some("a"));
+        assert_eq!(typed("wrong\x15right\n").as_deref(), Some("right"));
+        assert_eq!(typed("geh\x03"), None);
+        assert!(read_keys(&b"\xff\n"[..]).is_err());
+    }
 }

@@ -37,13 +37,17 @@ type Certificate = CertificateDer<'static>;
 /// A file that the environment names and that cannot be read.
 pub fn system_authorities() -> Result<Vec<Certificate>> {
     let named = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty());
-    let mut found = match named("SSL_CERT_FILE") {
-        Some(file) => read_certificates(Path::new(&file)).context("read the authorities that SSL_CERT_FILE names")?,
-        None => match BUNDLES.iter().map(Path::new).find(|bundle| bundle.exists()) {
-            Some(bundle) => read_certificates(bundle)?,
-            None => Vec::new(),
-        },
+    let bundle = match named("SSL_CERT_FILE") {
+        Some(file) => Some(PathBuf::from(file)),
+        None => BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists()),
     };
+    let mut found: Vec<Certificate> = Vec::new();
+    if let Some(bundle) = bundle {
+        let text = fs::read(&bundle)
+            .with_context(|| format!("read {}, the authorities that this machine believes", bundle.display()))?;
+        // One that cannot be read is no reason not to believe the others.
+        found.extend(CertificateDer::pem_slice_iter(&text).flatten());
+    }
     for folder in named("SSL_CERT_DIR").iter().flat_map(|folders| std::env::split_paths(folders)) {
         // Folders of this kind hold other things too.
         let files = list(&folder).unwrap_or_default();
