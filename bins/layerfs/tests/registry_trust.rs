@@ -6,8 +6,10 @@ mod common;
 
 use common::http::{Proxy, Reply, Server, Tls};
 use common::registry::{Content, User, refusal};
+use std::fs;
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 const HOST: &str = "registry.invalid:5000";
@@ -53,6 +55,82 @@ impl Certificates {
         let (certificate, key) = (self.path(&format!("{name}.crt")), self.path(&format!("{name}.key")));
         Server::with_tls(&Tls { certificate: &certificate, key: &key, clients: None }, move |seen| content.answer(seen))
     }
+}
+
+/// Debian's docker-registry, as long as it is held.
+struct DockerRegistry {
+    port: u16,
+    server: Child,
+}
+
+impl DockerRegistry {
+    /// With the certificate `name`, and for `me` with the password `geheim` alone.
+    fn new(certificates: &Certificates, name: &str) -> DockerRegistry {
+        let folder = certificates.0.path();
+        let path = folder.display();
+        // bcrypt, which alone it takes, with as little work as it allows.
+        fs::write(folder.join("htpasswd"), "me:$2b$04$AMd.sKjdupd07waNBVcFK.z5U/GrrosjqNc9MJPuenhO1S5GFJeB2\n")
+            .unwrap();
+        let config = format!(
+            "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {path}/data}}}}\n\
+             auth: {{htpasswd: {{realm: test, path: {path}/htpasswd}}}}\n\
+             http: {{addr: \"127.0.0.1:0\", tls: {{certificate: {path}/{name}.crt, key: {path}/{name}.key}}}}\n"
+        );
+        fs::write(folder.join("config.yml"), config).unwrap();
+        let log = fs::File::create(folder.join("log")).unwrap();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(folder.join("config.yml")).env_remove("REGISTRY_HTTP_ADDR");
+        let server = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let mut registry = DockerRegistry { port: 0, server };
+        common::until("docker-registry listens", || {
+            let said = fs::read_to_string(folder.join("log")).unwrap();
+            assert!(registry.server.try_wait().unwrap().is_none(), "docker-registry ended: {said}");
+            let port = said.split("listening on 127.0.0.1:").nth(1).and_then(|rest| {
+                let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+                rest[..digits].parse().ok()
+            });
+            port.is_some_and(|port| {
+                registry.port = port;
+                TcpStream::connect(("127.0.0.1", port)).is_ok()
+            })
+        });
+        registry
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn dockers_own_registry_behind_a_password_and_a_private_authority_gives_back_what_it_got() {
+    let (user, certificates) = (User::new(), Certificates::new());
+    let registry = DockerRegistry::new(&certificates, "server");
+    let proxy = Proxy::new(&[(HOST, registry.port)]);
+    let id = user.store.import(&common::small_root(), NAME);
+    let login =
+        |user: &User, password: &str| run(user, &proxy, &["login", "-u", "me", "-p", password, HOST]).output().unwrap();
+
+    let said = common::failed(login(&user, "geheim"));
+    assert!(said.contains("x509: certificate signed by unknown authority"), "{said}");
+    user.trust(HOST, "ca.crt", &certificates.path("ca.crt"));
+    assert_eq!(login(&user, "wrong").status.code(), Some(1));
+    let said = common::failed(run(&user, &proxy, &["push", NAME]).output().unwrap());
+    assert!(said.contains("push access denied"), "{said}");
+    assert_eq!(common::succeeded(login(&user, "geheim")), "Login Succeeded\n");
+    common::succeeded(run(&user, &proxy, &["push", NAME]).output().unwrap());
+
+    let other = User::new();
+    other.trust(HOST, "ca.crt", &certificates.path("ca.crt"));
+    fs::copy(user.docker(), other.docker()).unwrap();
+    common::succeeded(run(&other, &proxy, &["pull", NAME]).output().unwrap());
+    let found: serde_json::Value = serde_json::from_str(&other.ok(&["inspect", NAME])).unwrap();
+    assert_eq!(found[0]["Id"], id.as_str());
+    other.store.check();
 }
 
 /// Runs layerfs with the tests' proxy for https.
@@ -101,8 +179,8 @@ fn a_private_authority_is_believed_once_it_is_put_there() {
     common::succeeded(output);
     let user = User::new();
     let folder = certificates.path("folder");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::copy(certificates.path("ca.crt"), folder.join("mine.pem")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::copy(certificates.path("ca.crt"), folder.join("mine.pem")).unwrap();
     common::succeeded(run(&user, &proxy, &["pull", NAME]).env("SSL_CERT_DIR", &folder).output().unwrap());
 
     // The first one.

@@ -56,9 +56,10 @@ impl Session {
             let is_open = place.endpoint.is_mirror || (is_silent && !place.has_answered.load(Ordering::Relaxed));
             if !is_open || number + 1 == self.places.len() {
                 // Where both were tried, what https said explains more than that nobody listens for http.
-                return Err(if missed.is_empty() || !is_silent { error } else { error.context(missed) });
+                let differs = is_silent && !missed.is_empty() && missed != error.to_string();
+                return Err(if differs { error.context(format!("{missed}; and without https")) } else { error });
             }
-            missed = if place.endpoint.is_mirror { String::new() } else { format!("{error:#}, and without https") };
+            missed = if place.endpoint.is_mirror { String::new() } else { error.to_string() };
             number += 1;
             if is_silent {
                 self.first.fetch_max(number, Ordering::Relaxed);
