@@ -37,8 +37,8 @@ fn an_image_becomes_the_folder_that_its_containers_see() {
     // The mount is this shell's own; what it says of two trees is compared while it lives.
     let look = r#"
         list() {
-            (cd $1; find . -type d -printf '%P %m %U:%G %TY-%Tm-%Td_%TH:%TM\n' | sort
-            find . ! -type d -printf '%P %y %m %U:%G %n %l %TY-%Tm-%Td_%TH:%TM\n' | sort
+            (cd $1; find . -mindepth 1 -type d -printf '%P %m %U:%G %T@\n' | sort
+            find . ! -type d -printf '%P %y %m %U:%G %n %l %T@\n' | sort
             find . -type f -exec sha256sum {} + | sort; getcap usr/bin/cat)
         }
         list merged > of-image; list plain > of-folder

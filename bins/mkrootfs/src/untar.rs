@@ -175,7 +175,7 @@ impl Extraction {
         rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)).context("make the folder")
     }
 
-    fn finish_folder<R: Read>(&mut self, path: &Path, entry: &Entry<'_, R>, mode: Mode) -> Result<()> {
+    fn finish_folder<R: Read>(&mut self, path: &Path, entry: &mut Entry<'_, R>, mode: Mode) -> Result<()> {
         let folder = open_folder(&self.root, path).context("open the folder")?;
         // An O_PATH descriptor cannot be changed; the folder's own "." can.
         self.own(&folder, OsStr::new("."), entry)?;
@@ -302,8 +302,26 @@ fn plain_path(name: &OsStr) -> Result<PathBuf> {
     Ok(names.into_iter().collect())
 }
 
-fn time_of<R: Read>(entry: &Entry<'_, R>) -> Result<Time> {
+/// An entry's time: the header has whole seconds, an extension (pax(1)) may have the rest, as `1700000000.25`.
+fn time_of<R: Read>(entry: &mut Entry<'_, R>) -> Result<Time> {
+    if let Some(extensions) = entry.pax_extensions().context("read its extensions")? {
+        let found = extensions.flatten().filter(|extension| extension.key() == Ok("mtime")).last();
+        if let Some(time) = found.and_then(|extension| extension.value().ok().and_then(seconds)) {
+            return Ok(time);
+        }
+    }
     Ok((i64::try_from(entry.header().mtime()?).unwrap_or(0), 0))
+}
+
+/// A number of seconds with a fraction, `-1.5` too, as seconds and the nanoseconds that follow them.
+fn seconds(text: &str) -> Option<Time> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let (whole, nanoseconds): (i64, i64) = (whole.parse().ok()?, digits.parse::<u32>().ok()?.into());
+    if text.starts_with('-') && nanoseconds > 0 {
+        return Some((whole.checked_sub(1)?, 1_000_000_000 - nanoseconds));
+    }
+    Some((whole, nanoseconds))
 }
 
 #[cfg(test)]

@@ -99,3 +99,22 @@ fn an_archive_cut_short_is_an_error() {
     let dest = tempfile::tempdir().unwrap();
     assert!(extract(&bytes[..1024], dest.path()).is_err());
 }
+
+#[test]
+fn the_time_may_have_a_fraction_in_an_extension() {
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(seconds("1700000000.25"), Some((1_700_000_000, 250_000_000)));
+    assert_eq!(seconds("12"), Some((12, 0)));
+    assert_eq!(seconds("-1.5"), Some((-2, 500_000_000)));
+    assert_eq!(seconds("1.0000000019"), Some((1, 1)));
+    for wrong in ["", "x", "1.x", "1e9", "1.-5"] {
+        assert_eq!(seconds(wrong), None, "{wrong}");
+    }
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append_pax_extensions([("mtime", &b"1700000000.123456789"[..])]).unwrap();
+    let bytes = [builder.into_inner().unwrap()[..1024].to_vec(), archive(&[(FILE, "a", "text")])].concat();
+    let dest = tempfile::tempdir().unwrap();
+    extract(&bytes[..], dest.path()).unwrap();
+    let about = dest.path().join("a").metadata().unwrap();
+    assert_eq!((about.mtime(), about.mtime_nsec()), (1_700_000_000, 123_456_789));
+}
