@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers fail as their tests do
 
 use ctr_tests::cell::Shared;
-use ctr_tests::{Cell, Output, Pty, bin_dir, image, output, poll_until};
+use ctr_tests::{Cell, Output, Pty, Sandbox, bin_dir, image, output, poll_until};
 use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::Arc;
@@ -344,4 +344,25 @@ fn a_plain_user_has_containers_too() {
     podman(&[&["run", "-d", "--name", "box", "--stop-timeout", "0"], &options[..], &["sleep", "600"]].concat()).ok();
     podman(&["exec", "box", "sh", "-c", "exit 4"]).exits(4);
     podman(&["rm", "-f", "box"]).ok();
+}
+
+#[test]
+fn images_go_from_podman_to_ctr_and_back_with_the_same_id() {
+    let (podman, sandbox) = (Podman::get(), Sandbox::new());
+    let file = |name: &str| podman.cell.path().join(name).to_str().unwrap().to_owned();
+    let id = |image: &str| podman.run(["inspect", "--format", "{{.Id}}", image]).ok().text().to_owned();
+    let ours = |image: &str| sandbox.ctr(["image", "inspect", "-f", "{{.Id}}", image]).ok().text().to_owned();
+    for form in ["docker-archive", "oci-archive"] {
+        podman.run(["save", "-q", "--format", form, "-o", &file(form), "localhost/base:latest"]).ok();
+        sandbox.ctr(["load", "-i", &file(form)]).ok().prints("Loaded image: localhost/base:latest");
+        assert_eq!(ours("localhost/base"), format!("sha256:{}", id("base")), "{form}");
+        sandbox.ctr(["rmi", "localhost/base"]).ok();
+    }
+    sandbox.ctr(["load", "-i", &file("oci-archive")]).ok();
+    sandbox.ctr(["create", "--name", "box", "localhost/base", "true"]).ok();
+    let made = sandbox.ctr(["commit", "box", "localhost/made:1"]).ok().text().to_owned();
+    sandbox.ctr(["save", "-o", &file("made"), "localhost/made:1"]).ok();
+    podman.run(["load", "-i", &file("made")]).ok().shows("localhost/made:1");
+    assert_eq!(format!("sha256:{}", id("localhost/made:1")), made);
+    podman.run(["rmi", "localhost/made:1"]).ok();
 }
