@@ -214,7 +214,8 @@ fn archives_go_to_skopeo_and_come_from_it_with_the_same_digests() {
         assert_eq!(found.id, image, "{form}");
         assert!(found.descriptor.digest == manifest || !keeps_manifest, "{form}");
         assert_eq!(tree(&store.mount("back:1")), tree(&ours.mount("python:3-slim")));
-        (store.umount(), ours.umount());
+        store.umount();
+        ours.umount();
         store.check();
     }
 }

@@ -41,9 +41,12 @@ fn digests_of_a_registry_go_with_the_last_name_of_their_repository() {
     // A name that was given later has what the image has.
     store.ok(&["tag", &id, "localhost:5000/app:new"]);
     let by_digest = format!("localhost:5000/app@{theirs}");
-    assert_eq!(images::find(&store.layout(), "localhost:5000/app:new").unwrap().repo_digests, [by_digest.clone()]);
+    assert_eq!(
+        images::find(&store.layout(), "localhost:5000/app:new").unwrap().repo_digests,
+        std::slice::from_ref(&by_digest)
+    );
     assert_eq!(store.ok(&["rm", &by_digest]), format!("Untagged: {by_digest}\n"));
-    known_as(&store, &id, &[by_digest.clone()]);
+    known_as(&store, &id, std::slice::from_ref(&by_digest));
     assert_eq!(store.ok(&["rm", "localhost:5000/app"]), "Untagged: localhost:5000/app:latest\n");
     // One name and digests of the same repository: the id is enough.
     let said = store.ok(&["rm", &id]);

@@ -3,6 +3,7 @@
 //! `index.json` is replaced by rename, so a reader needs no lock: it sees one whole state or the next.
 
 pub mod platforms;
+pub mod summary;
 
 use crate::oci::image::{self, Descriptor, ImageConfig, Index, Manifest, Platform};
 use crate::{Digest, Layout, Reference};
@@ -57,28 +58,6 @@ impl Image {
     }
 }
 
-/// Sizes of layers that were looked at: images share them, and each is asked for once.
-#[derive(Debug, Default)]
-pub struct LayerSizes(BTreeMap<Digest, u64>);
-
-impl LayerSizes {
-    /// As [`Image::size`].
-    pub fn of_image(&mut self, layout: &Layout, image: &Image) -> Result<u64> {
-        let mut sum = 0;
-        for layer in image.layers() {
-            sum += match self.0.get(layer) {
-                Some(size) => *size,
-                None => {
-                    let size = layer_size(layout, layer)?;
-                    self.0.insert(layer.clone(), size);
-                    size
-                }
-            };
-        }
-        Ok(sum)
-    }
-}
-
 /// The size of one layer's files, in bytes; 0 where the layer was never extracted here.
 pub fn layer_size(layout: &Layout, diff_id: &Digest) -> Result<u64> {
     let file = layout.layer_info(diff_id);
@@ -108,9 +87,7 @@ pub fn all(layout: &Layout) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
     let mut by_id: BTreeMap<Digest, usize> = BTreeMap::new();
     let index = index(layout)?;
-    for entry in &index.foreign {
-        eprintln!("WARNING: an entry of index.json is left out: {}", Index::why_foreign(entry));
-    }
+    warn_of_foreign(&index);
     for descriptor in index.manifests {
         let digest = descriptor.digest.clone();
         // One that cannot be read (damaged, or for another processor) must not take all others along.
@@ -140,6 +117,12 @@ pub fn all(layout: &Layout) -> Result<Vec<Image>> {
         }
     }
     Ok(images)
+}
+
+fn warn_of_foreign(index: &Index) {
+    for entry in &index.foreign {
+        eprintln!("WARNING: an entry of index.json is left out: {}", Index::why_foreign(entry));
+    }
 }
 
 /// Finds an image by name, by id or by a unique prefix of the id.
@@ -230,12 +213,13 @@ pub const MAX_DOCUMENT: u64 = 8 << 20;
 /// It is not there, no regular file, not of the form that was asked for, or larger than [`MAX_DOCUMENT`].
 pub fn read_blob<T: serde::de::DeserializeOwned>(layout: &Layout, digest: &Digest) -> Result<T> {
     let file = layout.blob(digest);
-    let read = open_blob(layout, digest).and_then(|(blob, size)| {
+    let read = open_blob(layout, digest).and_then(|(mut blob, size)| {
         if size > MAX_DOCUMENT {
             bail!("it has {size} bytes, and no document of an image has more than {MAX_DOCUMENT}");
         }
-        let mut bytes = Vec::with_capacity(size as usize);
-        blob.take(MAX_DOCUMENT).read_to_end(&mut bytes)?;
+        // A blob does not grow; to ask for its end would be one more call for each.
+        let mut bytes = vec![0; size as usize];
+        blob.read_exact(&mut bytes)?;
         Ok(serde_json::from_slice(&bytes)?)
     });
     read.with_context(|| format!("read {}", file.display()))

@@ -1,8 +1,8 @@
 //! `ctr images --filter`: which images, and which of their names.
 
 use anyhow::{Result, bail};
-use layout::images::{self, Image};
-use layout::{Reference, time};
+use layout::images::{self, summary::Summary};
+use layout::{Layout, Reference, time};
 
 /// What was asked for. Of several conditions all must hold; of several patterns one.
 #[derive(Debug, Default)]
@@ -17,14 +17,9 @@ pub struct ImageFilter {
 
 impl ImageFilter {
     /// Reads the options; `name` is the argument without one.
-    pub fn parse(all: &[Image], filters: &[String], name: Option<&str>) -> Result<ImageFilter> {
+    pub fn parse(layout: &Layout, filters: &[String], name: Option<&str>) -> Result<ImageFilter> {
         let mut found = ImageFilter { patterns: name.map(str::to_owned).into_iter().collect(), ..Default::default() };
-        let created = |wanted: &str| match images::pick(all, wanted)? {
-            Some(image) => Ok(image.config.created.clone()),
-            None => {
-                bail!("No such image: {}", Reference::parse(wanted).map_or(wanted.to_owned(), |name| name.familiar()))
-            }
-        };
+        let created = |wanted: &str| images::find(layout, wanted).map(|image| image.config.created);
         for filter in filters {
             let Some((key, value)) = filter.split_once('=') else {
                 bail!(
@@ -49,14 +44,14 @@ impl ImageFilter {
     }
 
     /// Whether an image is to be shown.
-    pub fn takes(&self, image: &Image) -> bool {
+    pub fn takes(&self, image: &Summary) -> bool {
         let is_dangling = image.names.is_empty() && image.repo_digests.is_empty();
-        let label = |key: &str| image.config.config.labels.as_ref().and_then(|labels| labels.get(key));
+        let label = |key: &str| image.labels.get(key);
         let has = |(key, value): &(String, Option<String>)| {
             label(key).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
         };
         let made = |image: Option<&str>| image.and_then(time::parse);
-        let own = made(image.config.created.as_deref());
+        let own = made(image.created.as_deref());
         self.dangling.is_none_or(|wanted| wanted == is_dangling)
             && self.labels.iter().all(has)
             && self.before.iter().all(|other| own < made(other.as_deref()))

@@ -5,7 +5,7 @@ use super::format::{Column, Format, Row};
 use super::image_filter::ImageFilter;
 use crate::cli;
 use anyhow::Result;
-use layout::images::{self, Image, LayerSizes};
+use layout::images::summary::{self, LayerSizes, Summary};
 use layout::{Layout, Reference, time, units};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,16 +25,16 @@ const COLUMNS: [Column; 8] = [
 
 /// Lists images, newest first: one line a name, and one for an image that has none.
 pub fn images(layout: &Layout, args: &cli::Images) -> Result<u8> {
-    let mut images = images::all(layout)?;
-    let filter = ImageFilter::parse(&images, &args.filter, args.name.as_deref())?;
+    let mut images = summary::all(layout)?;
+    let filter = ImageFilter::parse(layout, &args.filter, args.name.as_deref())?;
     let format = match args.quiet && args.format.is_none() {
         true => Format::parse(Some("{{.ID}}"))?,
         false => Format::parse(args.format.as_deref())?,
     };
-    images.sort_by(|a, b| b.config.created.cmp(&a.config.created));
+    images.sort_by(|a, b| b.created.cmp(&a.created));
     let parents: BTreeSet<_> = images.iter().filter_map(|image| image.parent.clone()).collect();
     // A build step: without a name, and another image stands on it.
-    let is_step = |image: &Image| image.names.is_empty() && parents.contains(&image.id);
+    let is_step = |image: &Summary| image.names.is_empty() && parents.contains(&image.id);
     let mut sizes = LayerSizes::default();
     let mut rows = Vec::new();
     for image in images.iter().filter(|image| (args.all || !is_step(image)) && filter.takes(image)) {
@@ -50,7 +50,7 @@ pub fn images(layout: &Layout, args: &cli::Images) -> Result<u8> {
 
 /// Repository, tag and digest of each line of an image. A digest is shown beside each tag of its repository; one of a
 /// repository that it has no tag of makes a line of its own.
-fn lines(image: &Image, digests: bool, filter: &ImageFilter) -> Vec<[String; 3]> {
+fn lines(image: &Summary, digests: bool, filter: &ImageFilter) -> Vec<[String; 3]> {
     let mut of: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
     let mut lines = Vec::new();
     for name in &image.names {
@@ -89,7 +89,7 @@ fn lines(image: &Image, digests: bool, filter: &ImageFilter) -> Vec<[String; 3]>
 
 fn image_rows(
     layout: &Layout,
-    image: &Image,
+    image: &Summary,
     args: &cli::Images,
     filter: &ImageFilter,
     sizes: &mut LayerSizes,
@@ -98,9 +98,9 @@ fn image_rows(
     if lines.is_empty() {
         return Ok(Vec::new());
     }
-    let created = image.config.created.as_deref().unwrap_or(time::ZERO);
+    let created = image.created.as_deref().unwrap_or(time::ZERO);
     let since = Some(ago::ago(created)).filter(|since| !since.is_empty());
-    let size = units::human_size(sizes.of_image(layout, image)?);
+    let size = units::human_size(sizes.sum(layout, &image.layers)?);
     let common = [
         ("ID", if args.no_trunc { image.id.as_str() } else { image.id.short() }.to_owned()),
         ("CreatedSince", since.unwrap_or("N/A".to_owned())),

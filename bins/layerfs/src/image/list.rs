@@ -4,6 +4,7 @@ use crate::cli::{InspectArgs, LsArgs};
 use crate::output;
 use anyhow::{Context, Result};
 use layout::images::Image;
+use layout::images::summary::{self, LayerSizes, Summary};
 use layout::oci::image::Platform;
 use layout::{Layout, images, units};
 use serde_json::{Value, json};
@@ -11,42 +12,44 @@ use std::collections::BTreeSet;
 
 /// Lists the images, newest first.
 pub fn ls(layout: &Layout, args: &LsArgs) -> Result<()> {
-    let mut found = images::all(layout)?;
-    found.sort_by(|a, b| b.config.created.cmp(&a.config.created));
+    let mut found = summary::all(layout)?;
+    found.sort_by(|a, b| b.created.cmp(&a.created));
     if !args.all {
         hide_steps(&mut found);
     }
+    let mut sizes = LayerSizes::default();
     if args.json {
-        let entries = found.iter().map(|image| summary(layout, image)).collect::<Result<Vec<_>>>()?;
-        return output::json(&entries);
+        let entries: Result<Vec<Value>> = found.iter().map(|image| entry(layout, image, &mut sizes)).collect();
+        return output::json(&entries?);
     }
     let mut rows = vec![["NAME", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned).to_vec()];
     for image in &found {
-        let created = image.config.created.as_deref().unwrap_or("-");
+        let created = image.created.as_deref().unwrap_or("-");
         let created = created.get(..19).unwrap_or(created).replace('T', " ");
+        let size = units::human_size(sizes.sum(layout, &image.layers)?);
         let names = if image.names.is_empty() { vec!["<none>".to_owned()] } else { image.names.clone() };
-        for name in names {
-            rows.push(vec![name, image.id.short().to_owned(), created.clone(), units::human_size(image.size(layout)?)]);
-        }
+        rows.extend(
+            names.into_iter().map(|name| vec![name, image.id.short().to_owned(), created.clone(), size.clone()]),
+        );
     }
     output::table(&rows)
 }
 
 /// Takes away what is only a step towards another image: no name, and somebody's parent.
-fn hide_steps(found: &mut Vec<Image>) {
+fn hide_steps(found: &mut Vec<Summary>) {
     let parents: BTreeSet<_> = found.iter().filter_map(|image| image.parent.clone()).collect();
     found.retain(|image| !image.names.is_empty() || !parents.contains(&image.id));
 }
 
-fn summary(layout: &Layout, image: &Image) -> Result<Value> {
+fn entry(layout: &Layout, image: &Summary, sizes: &mut LayerSizes) -> Result<Value> {
     Ok(json!({
         "Id": image.id,
         "Names": image.names,
-        "Created": image.config.created,
-        "Size": image.size(layout)?,
+        "Created": image.created,
+        "Size": sizes.sum(layout, &image.layers)?,
         "Parent": image.parent,
-        "Manifest": image.descriptor.digest,
-        "Layers": image.layers(),
+        "Manifest": image.manifest,
+        "Layers": image.layers,
     }))
 }
 

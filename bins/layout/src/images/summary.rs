@@ -1,0 +1,138 @@
+//! What a list of images shows, without reading more than that: of a thousand images nobody wants a thousand histories.
+
+use super::{platforms, read_blob, with_tag};
+use crate::oci::image::{Descriptor, PARENT, REF_NAME, REPO_DIGESTS, RootFs};
+use crate::{Digest, Layout};
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// An image in a list.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Its id.
+    pub id: Digest,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// Its names, familiar form, sorted.
+    pub names: Vec<String>,
+    /// The digests that registries know it by, in full, sorted.
+    pub repo_digests: Vec<String>,
+    /// The image that its last build step started from.
+    pub parent: Option<Digest>,
+    /// When it was made.
+    pub created: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its layers' diff ids, lowest first.
+    pub layers: Vec<Digest>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    config: Link,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    digest: Digest,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    created: Option<String>,
+    config: Option<Run>,
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    #[serde(rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// All images, as [`super::all`] gives them.
+pub fn all(layout: &Layout) -> Result<Vec<Summary>> {
+    let index = super::index(layout)?;
+    super::warn_of_foreign(&index);
+    let mut found: Vec<Summary> = Vec::new();
+    let mut by_id: BTreeMap<Digest, usize> = BTreeMap::new();
+    // What is listed under several names is read once.
+    let mut ids: BTreeMap<&Digest, Digest> = BTreeMap::new();
+    for listed in &index.manifests {
+        let known = ids.get(&listed.digest).and_then(|id| by_id.get(id)).copied();
+        let at = match known {
+            Some(at) => at,
+            None => match read(layout, listed) {
+                Ok(image) => {
+                    ids.insert(&listed.digest, image.id.clone());
+                    *by_id.entry(image.id.clone()).or_insert_with(|| {
+                        found.push(image);
+                        found.len() - 1
+                    })
+                }
+                Err(error) => {
+                    eprintln!("WARNING: image {}: {error:#}", listed.digest.short());
+                    continue;
+                }
+            },
+        };
+        note(&mut found[at], listed)?;
+    }
+    for image in &mut found {
+        for list in [&mut image.names, &mut image.repo_digests] {
+            list.sort();
+            list.dedup();
+        }
+    }
+    Ok(found)
+}
+
+fn read(layout: &Layout, listed: &Descriptor) -> Result<Summary> {
+    let descriptor = platforms::choose(layout, listed, None)?;
+    let manifest: Manifest = read_blob(layout, &descriptor.digest)?;
+    let config: Config = read_blob(layout, &manifest.config.digest)?;
+    Ok(Summary {
+        id: manifest.config.digest,
+        manifest: descriptor.digest,
+        names: Vec::new(),
+        repo_digests: Vec::new(),
+        parent: None,
+        created: config.created,
+        labels: config.config.and_then(|run| run.labels).unwrap_or_default(),
+        layers: config.rootfs.diff_ids,
+    })
+}
+
+/// Takes down what a line of the index says of its image.
+fn note(image: &mut Summary, listed: &Descriptor) -> Result<()> {
+    image.names.extend(listed.annotation(REF_NAME).map(with_tag));
+    let digests = listed.annotation(REPO_DIGESTS).unwrap_or_default();
+    image.repo_digests.extend(digests.split_whitespace().map(str::to_owned));
+    if let (None, Some(parent)) = (&image.parent, listed.annotation(PARENT)) {
+        image.parent = Some(parent.parse().context("read the parent of an image in index.json")?);
+    }
+    Ok(())
+}
+
+/// Sizes of layers that were looked at: images share them, and each is asked for once.
+#[derive(Debug, Default)]
+pub struct LayerSizes(BTreeMap<Digest, u64>);
+
+impl LayerSizes {
+    /// Sum of the sizes of all files of these layers, in bytes.
+    pub fn sum(&mut self, layout: &Layout, layers: &[Digest]) -> Result<u64> {
+        let mut sum = 0;
+        for layer in layers {
+            sum += match self.0.get(layer) {
+                Some(size) => *size,
+                None => {
+                    let size = super::layer_size(layout, layer)?;
+                    self.0.insert(layer.clone(), size);
+                    size
+                }
+            };
+        }
+        Ok(sum)
+    }
+}
