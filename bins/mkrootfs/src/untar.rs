@@ -61,13 +61,20 @@ pub fn main(args: TarArgs) -> Result<u8> {
     Ok(0)
 }
 
+/// Compressions that are not read here: how they begin, and the program that undoes each.
+const OTHER: [(&[u8], &str); 3] = [(&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2")];
+
 /// Extracts an archive, plain or gzip, into an empty folder of our own.
 ///
 /// # Errors
 /// An archive that is broken, or that holds what no root filesystem should.
 pub fn extract(input: impl Read, dest: &Path) -> Result<Summary> {
     let mut input = BufReader::with_capacity(1 << 16, input);
-    let is_gzip = input.fill_buf().context("read the archive")?.starts_with(&[0x1f, 0x8b]);
+    let start = input.fill_buf().context("read the archive")?;
+    let is_gzip = start.starts_with(&[0x1f, 0x8b]);
+    if let Some((_, program)) = OTHER.iter().find(|(magic, _)| start.starts_with(magic)) {
+        bail!("it is compressed by {program}, which is not read here: {program} -dc FILE | mkrootfs tar - DIR");
+    }
     let plain: Box<dyn Read> =
         if is_gzip { Box::new(flate2::bufread::MultiGzDecoder::new(input)) } else { Box::new(input) };
     let root = rustix::fs::open(dest, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

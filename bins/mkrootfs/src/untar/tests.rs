@@ -69,6 +69,15 @@ fn gzip_is_recognised() {
 }
 
 #[test]
+fn other_compressions_are_named_with_the_way_around() {
+    for (start, program) in OTHER {
+        let dest = tempfile::tempdir().unwrap();
+        let error = extract(&[start, &[0; 600]].concat()[..], dest.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{program} -dc FILE | mkrootfs tar - DIR")), "{error}");
+    }
+}
+
+#[test]
 fn no_entry_is_written_outside_of_the_folder() {
     let around = tempfile::tempdir().unwrap();
     let (dest, secret) = (around.path().join("dest"), around.path().join("secret"));
