@@ -4,6 +4,7 @@
 pub mod archives;
 pub mod http;
 pub mod registry;
+pub mod serve;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -52,6 +53,14 @@ impl Store {
         let mut command = Command::new(layerfs());
         command.args(args).env("CTR_ROOT", self.root()).env("CTR_RUN", self.path("run")).stdin(Stdio::null());
         command
+    }
+
+    /// A copy of the whole store, owners, attributes and times too.
+    pub fn copy(&self) -> Store {
+        let copy = Store::new();
+        let copied = Command::new("cp").arg("-a").arg(self.root()).arg(copy.root()).status().unwrap();
+        assert!(copied.success());
+        copy
     }
 
     /// Runs it with `input` on standard input.
@@ -103,6 +112,21 @@ impl Store {
     pub fn check(&self) {
         self.ok(&["fsck"]);
         assert_eq!(self.temporary(), Vec::<String>::new());
+    }
+
+    /// Says that nothing is left that nobody needs, once gc has run, an hour later: half a pull and half a file of another
+    /// tool have that long to be gone on with.
+    #[track_caller]
+    pub fn is_clean_after_gc(&self) {
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(7200);
+        for name in self.temporary() {
+            fs::File::open(self.root().join("tmp").join(name)).unwrap().set_modified(long_ago).unwrap();
+        }
+        self.ok(&["gc"]);
+        self.check();
+        let nothing = serde_json::json!({"Blobs": 0, "Layers": 0, "Temporary": 0, "BlobBytes": 0});
+        let removed: serde_json::Value = serde_json::from_str(&self.ok(&["gc", "--json"])).unwrap();
+        assert_eq!(removed, nothing);
     }
 
     /// What is in `tmp/`.

@@ -16,7 +16,7 @@ use crate::image::{self, store};
 use crate::layer;
 use anyhow::{Context, Result};
 use layout::oci::image::{Descriptor, Index, PARENT, REF_NAME, REPO_DIGESTS};
-use layout::{Digest, Layout, Reference, publish};
+use layout::{Digest, Layout, Reference, images, publish};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
@@ -87,15 +87,18 @@ fn layer_folder(check: &Check, diff_id: &Digest, done: &mut Vec<String>) -> Resu
     if blob.is_none() && needed && layout.layer_diff(diff_id).is_dir() {
         return Ok(());
     }
-    let place = put_away(layout, &layout.layer(diff_id))?;
-    match blob {
-        Some((digest, media_type, _)) => {
-            let size = layout.blob(digest).metadata().with_context(|| format!("look at {digest}"))?.len();
-            layer::ensure(layout, diff_id, &Descriptor::new(media_type, digest.clone(), size))?;
-            done.push(format!("layer {diff_id}: extracted again from its blob"));
-        }
-        None => done.push(format!("layer {diff_id}: moved to {place}")),
-    }
+    let Some((digest, media_type, _)) = blob else {
+        let place = put_away(layout, &layout.layer(diff_id))?;
+        done.push(format!("layer {diff_id}: moved to {place}"));
+        return Ok(());
+    };
+    let (file, size) = images::open_blob(layout, digest).with_context(|| format!("open {digest}"))?;
+    let blob = Descriptor::new(media_type, digest.clone(), size);
+    // The new one first: whatever happens on the way, there is one or none, and none is extracted by the next mount.
+    let prepared = layer::prepare_blob(layout, file, diff_id, &blob)?;
+    put_away(layout, &layout.layer(diff_id))?;
+    prepared.publish(layout)?;
+    done.push(format!("layer {diff_id}: extracted again from its blob"));
     Ok(())
 }
 
