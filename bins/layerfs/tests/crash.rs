@@ -7,8 +7,8 @@
 
 mod common;
 
-use common::registry::Registry;
-use common::{Store, Tar, list, small_root, succeeded};
+use common::serve::Registry;
+use common::{Store, big, list, small_root, succeeded};
 use layout::images;
 use std::fs;
 use std::process::{Child, Stdio};
@@ -18,16 +18,6 @@ use std::time::{Duration, Instant};
 const TIME: Duration = Duration::from_secs(12);
 /// ... but not with fewer than this. There are eight scenarios.
 const LEAST: usize = 3;
-
-/// A tar of many files, so that there is a middle to be killed in.
-fn big(files: usize, size: usize) -> Vec<u8> {
-    let mut tar = Tar::new();
-    for n in 0..files {
-        let content: Vec<u8> = (0..size).map(|i| (i * 31 + n * 7) as u8).collect();
-        tar = tar.dir(&format!("d{}", n % 50)).file(&format!("d{}/f{n}", n % 50), &content);
-    }
-    tar.end()
-}
 
 /// The moments of a scenario: a generator with a seed, so that they are the same each time, as parts of a run.
 struct Moments {

@@ -133,8 +133,12 @@ impl AsFd for Lock {
 }
 
 fn open_lock(file: &Path) -> Result<OwnedFd> {
-    open(file, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::from_raw_mode(0o600))
-        .with_context(|| format!("open lock {}", file.display()))
+    let opened = match open(file, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::from_raw_mode(0o600)) {
+        // A store that cannot be written can be read, and a lock needs no more than an open file.
+        Err(Errno::ROFS) => open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|_| Errno::ROFS),
+        opened => opened,
+    };
+    opened.with_context(|| format!("open lock {}", file.display()))
 }
 
 #[cfg(test)]

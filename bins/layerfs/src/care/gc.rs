@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use layout::lock::Lock;
 use layout::{Digest, Layout, publish, units};
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -118,9 +119,12 @@ fn is_in_use(path: &Path) -> bool {
     }
 }
 
-/// Whether something in `tmp/` is left over. What this tool made there has no maker any more once the gc lock is held alone.
+/// Whether something in `tmp/` is left over. What this tool made there has no maker any more once the gc lock is held alone;
+/// a new index, once the index lock is.
 pub fn is_left_over(path: &Path) -> bool {
-    let ours = path.file_name().is_some_and(|name| name.as_bytes().starts_with(store::TEMP_PREFIX.as_bytes()));
+    let prefixes = [store::TEMP_PREFIX, store::INDEX_PREFIX];
+    let is_ours = |name: &OsStr| prefixes.iter().any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
+    let ours = path.file_name().is_some_and(is_ours);
     let modified = path.symlink_metadata().and_then(|found| found.modified()).ok();
     let age = modified.and_then(|time| SystemTime::now().duration_since(time).ok());
     ours || (age.is_some_and(|age| age > LEFT_OVER) && !is_in_use(path))
@@ -129,6 +133,8 @@ pub fn is_left_over(path: &Path) -> bool {
 fn empty_tmp(layout: &Layout) -> Result<u64> {
     let dir = layout.tmp();
     let mut count = 0;
+    // For a moment nobody makes a new index.
+    let _index = Lock::exclusive(&layout.index_lock())?;
     for entry in fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {
         let entry = entry.with_context(|| format!("list {}", dir.display()))?;
         if is_left_over(&entry.path()) {

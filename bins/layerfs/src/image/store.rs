@@ -19,15 +19,23 @@ use tempfile::{Builder, NamedTempFile};
 /// holds it alone, knows that nobody needs them.
 pub const TEMP_PREFIX: &str = "layerfs-";
 
+/// What a new index begins with until it is in its place. It is made under the index lock, and mostly without the gc lock: `gc`
+/// takes it only while it holds the index lock as well.
+pub const INDEX_PREFIX: &str = "index-";
+
 /// Takes the gc lock shared: what is made while it is held is not taken for rubbish.
 pub fn hold(layout: &Layout) -> Result<Lock> {
     Lock::shared(&layout.gc_lock())
 }
 
-/// A new file in `tmp/`.
+/// A new file in `tmp/`. The caller holds the gc lock, shared at least.
 pub fn temp_file(layout: &Layout) -> Result<NamedTempFile> {
+    temp_file_named(layout, TEMP_PREFIX)
+}
+
+fn temp_file_named(layout: &Layout, prefix: &str) -> Result<NamedTempFile> {
     let file = Builder::new()
-        .prefix(TEMP_PREFIX)
+        .prefix(prefix)
         .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(layout.tmp())
         .with_context(|| format!("make a temporary file in {}", layout.tmp().display()))?;
@@ -95,7 +103,7 @@ pub fn edit_index<T>(layout: &Layout, edit: impl FnOnce(&mut Index) -> Result<T>
     let result = edit(&mut index)?;
     if index != before {
         let file = layout.index();
-        let mut temp = temp_file(layout)?;
+        let mut temp = temp_file_named(layout, INDEX_PREFIX)?;
         let bytes = index.encode().with_context(|| format!("encode {}", file.display()))?;
         temp.write_all(&bytes).with_context(|| format!("write {}", file.display()))?;
         publish::persist_durable(temp, &file)?;

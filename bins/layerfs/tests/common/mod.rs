@@ -276,3 +276,13 @@ pub fn container(store: &Store, image: &str) -> String {
     fs::write(folder.join("container.json"), container.to_string()).unwrap();
     id
 }
+
+/// A tar of many files, so that there is a middle to be killed in.
+pub fn big(files: usize, size: usize) -> Vec<u8> {
+    let mut tar = Tar::new();
+    for n in 0..files {
+        let content: Vec<u8> = (0..size).map(|i| (i * 31 + n * 7) as u8).collect();
+        tar = tar.dir(&format!("d{}", n % 50)).file(&format!("d{}/f{n}", n % 50), &content);
+    }
+    tar.end()
+}
