@@ -123,8 +123,8 @@ impl Builder {
 
     /// Adds a program of the host with everything that it needs to start.
     ///
-    /// One that is where containers look for programs keeps its path; any other goes to `/usr/local/bin`. Gives the
-    /// path that it has in the tree.
+    /// One that is where containers look for programs keeps its path; any other goes to `/usr/local/bin`, or is linked from
+    /// there. Gives the path that it is called by in the tree.
     pub fn add_program(&mut self, path: &Path) -> Result<PathBuf> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             bail!("{} is no program", path.display());
@@ -145,12 +145,23 @@ impl Builder {
         self.pending.pop();
         needs?;
         if stays {
-            self.tree.place(path)?
+            self.tree.place(path)?;
+        } else if self.looks_beside_itself(path)? {
+            self.tree.place(path)?;
+            let real = std::fs::canonicalize(path).with_context(|| format!("resolve {}", path.display()))?;
+            self.tree.link(&to, &self.tree.path_of(&real))?;
         } else {
-            self.tree.copy_to(path, &to)?
+            self.tree.copy_to(path, &to)?;
         }
         self.programs.insert(to.clone());
         Ok(to)
+    }
+
+    /// Whether a program finds its libraries from where it is itself. Such a one cannot be moved.
+    fn looks_beside_itself(&mut self, path: &Path) -> Result<bool> {
+        let Some(elf) = self.loader.elf(path)? else { return Ok(false) };
+        let mut folders = elf.rpath.iter().chain(elf.runpath.iter().flatten());
+        Ok(folders.any(|folder| folder.contains("$ORIGIN") || folder.contains("${ORIGIN}")))
     }
 
     /// Adds what a program needs to start. Before it is copied itself: one that cannot run leaves nothing behind.

@@ -8,6 +8,7 @@ use common::{make, mkrootfs, text};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A root filesystem to break, in a folder that goes with it.
 fn root() -> (tempfile::TempDir, PathBuf) {
@@ -127,4 +128,25 @@ fn check_says_which_library_is_missing() {
     assert_eq!(output.status.code(), Some(1));
     let name = library["name"].as_str().unwrap();
     assert!(text(&output.stdout).contains(&format!("{name} is not there")), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_program_that_finds_its_libraries_beside_itself_stays_beside_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (app, root) = (dir.path().join("app"), dir.path().join("rootfs"));
+    fs::create_dir_all(app.join("bin")).unwrap();
+    fs::create_dir_all(app.join("lib")).unwrap();
+    let script = "echo 'int seven(void) { return 7; }' > l.c && cc -shared -o lib/libseven.so l.c &&
+        echo 'int seven(void); int main(void) { return seven(); }' > m.c &&
+        cc -o bin/seven m.c -Llib -lseven -Wl,-rpath,'$ORIGIN/../lib'";
+    let built = Command::new("sh").args(["-c", script]).current_dir(&app).output().unwrap();
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    make(&["host", root.to_str().unwrap(), "--bin", app.join("bin/seven").to_str().unwrap()]);
+    // Not by the loader's cache, which another C library's loader does not read.
+    fs::remove_file(root.join("etc/ld.so.cache")).unwrap();
+    // The loader asks /proc where its program is. A container has it.
+    let script = "mount -t proc proc \"$1/proc\" && exec chroot \"$1\" /usr/local/bin/seven";
+    let run = Command::new("unshare").args(["--mount", "sh", "-c", script, "sh"]).arg(&root).output().unwrap();
+    assert_eq!(run.status.code(), Some(7), "{}", text(&run.stderr));
+    make(&["check", root.to_str().unwrap()]);
 }
