@@ -2,106 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // helpers fail as their tests do
 
+use ctr_tests::in_memory::{Image, noise};
 use ctr_tests::liar::{Answer, Liar, Request};
 use ctr_tests::{Output, Sandbox, poll_until};
 use layout::Digest;
-use layout::oci::image::{CONFIG, INDEX, LAYER_GZIP, MANIFEST};
+use layout::oci::image::{INDEX, LAYER};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// An image in memory, and an honest registry of it.
-#[derive(Clone)]
-struct Image {
-    blobs: BTreeMap<Digest, Vec<u8>>,
-    config: Value,
-    manifest: Value,
-    layers: Vec<Digest>,
-}
-
-impl Image {
-    /// One with so many layers, each with a file of bytes that no compression makes fewer.
-    fn new(layers: u8) -> Image {
-        let dir = tempfile::tempdir().unwrap();
-        let mut image =
-            Image { blobs: BTreeMap::new(), config: Value::Null, manifest: Value::Null, layers: Vec::new() };
-        let (mut diff_ids, mut listed) = (Vec::new(), Vec::new());
-        for number in 0..layers {
-            std::fs::write(dir.path().join(format!("file{number}")), noise(number, 300_000)).unwrap();
-            let script = format!("tar -cf layer file{number} && gzip -nk layer");
-            let made = std::process::Command::new("sh").args(["-c", &script]).current_dir(dir.path()).status().unwrap();
-            assert!(made.success());
-            let (plain, gzip) = (std::fs::read(dir.path().join("layer")), std::fs::read(dir.path().join("layer.gz")));
-            let gzip = gzip.unwrap();
-            diff_ids.push(Digest::of(&plain.unwrap()));
-            listed.push(json!({"mediaType": LAYER_GZIP, "digest": Digest::of(&gzip), "size": gzip.len()}));
-            let digest = image.put(gzip);
-            image.layers.push(digest);
-            std::fs::remove_file(dir.path().join("layer.gz")).unwrap();
-        }
-        image.config = json!({"architecture": layout::oci::image::Platform::host().architecture, "os": "linux",
-            "config": {"Cmd": ["sh"]}, "rootfs": {"type": "layers", "diff_ids": diff_ids}});
-        image.manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": listed});
-        image.seal();
-        image
-    }
-
-    fn put(&mut self, bytes: Vec<u8>) -> Digest {
-        let digest = Digest::of(&bytes);
-        self.blobs.insert(digest.clone(), bytes);
-        digest
-    }
-
-    /// Has the manifest name the configuration as it is now.
-    fn seal(&mut self) {
-        let bytes = serde_json::to_vec(&self.config).unwrap();
-        let size = bytes.len();
-        let digest = self.put(bytes);
-        self.manifest["config"] = json!({"mediaType": CONFIG, "digest": digest, "size": size});
-    }
-
-    fn layer(&self, number: usize) -> &[u8] {
-        &self.blobs[&self.layers[number]]
-    }
-
-    /// What an honest registry answers.
-    fn answer(&self, request: &Request) -> Answer {
-        if request.path.contains("/manifests/") {
-            return Answer::new(200, MANIFEST, self.manifest.to_string());
-        }
-        if request.path == "/v2/" {
-            return Answer::new(200, "application/json", "{}");
-        }
-        match self.asked(request) {
-            Some(blob) => Answer::part(blob, request.from()),
-            None => Answer::new(404, "application/json", r#"{"errors": [{"code": "BLOB_UNKNOWN"}]}"#),
-        }
-    }
-
-    /// The blob that is asked for.
-    fn asked(&self, request: &Request) -> Option<&[u8]> {
-        let digest: Digest = request.path.rsplit_once("/blobs/")?.1.parse().ok()?;
-        self.blobs.get(&digest).map(Vec::as_slice)
-    }
-
-    /// A registry that is honest but where `lie` has something else to say.
-    fn registry(&self, lie: impl Fn(&Image, &Request) -> Option<Answer> + Send + Sync + 'static) -> Liar {
-        let image = self.clone();
-        Liar::start(move |request| lie(&image, request).unwrap_or_else(|| image.answer(request)))
-    }
-}
-
-/// Bytes that look random and are always the same.
-fn noise(seed: u8, length: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) + 1;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(&mut next).take(length).collect()
-}
+use std::sync::{Arc, Mutex};
 
 fn name(registry: &Liar) -> String {
     format!("{}/app:latest", registry.host())
@@ -359,4 +269,85 @@ fn two_pulls_of_one_image_load_each_blob_once() {
     assert_eq!(registry.requests("GET /v2/app/blobs/").len(), 5);
     sandbox.run(sandbox.tool("layerfs").arg("fsck")).ok();
     assert_eq!(remains(&sandbox), Vec::<String>::new());
+}
+
+/// What a registry answers that takes uploads, unless `lie` says otherwise; what came is in `stored`.
+fn taker(lie: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Liar {
+    let stored = Mutex::new(BTreeSet::new());
+    Liar::start(move |request| {
+        let ok = |status| Answer::new(status, "text/plain", "");
+        let digest = request.path.split(['/', '=']).next_back().unwrap_or_default().to_owned();
+        if let Some(answer) = lie(request) {
+            return answer;
+        }
+        match request.method.as_str() {
+            "HEAD" if stored.lock().unwrap().contains(&digest) => ok(200),
+            "HEAD" => ok(404),
+            "POST" => ok(202).with("Location", "/v2/app/blobs/uploads/1"),
+            "PUT" => {
+                stored.lock().unwrap().insert(digest);
+                ok(201)
+            }
+            _ => ok(200),
+        }
+    })
+}
+
+fn push(sandbox: &Sandbox, registry: &Liar) -> Output {
+    sandbox.run(sandbox.tool("layerfs").args(["tag", "app", &name(registry)])).ok();
+    sandbox.run(sandbox.tool("layerfs").env("CTR_REGISTRY_TIMEOUT", "2").args(["push", &name(registry)]))
+}
+
+fn with_image() -> Sandbox {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path().join("file"), noise(1, 300_000)).unwrap();
+    sandbox.sh("tar -c file | layerfs import - app").ok();
+    sandbox
+}
+
+#[test]
+fn an_upload_that_breaks_is_begun_anew_and_one_that_is_refused_is_not() {
+    let sandbox = with_image();
+    let broken = AtomicU32::new(0);
+    let registry = taker(move |request| {
+        // What is sent as a stream cannot be sent again: twice it has come, and nobody hears of it.
+        let breaks = request.header("expect").is_some() && broken.fetch_add(1, Ordering::SeqCst) < 2;
+        breaks.then(|| Answer::new(201, "text/plain", "").silent())
+    });
+    push(&sandbox, &registry).ok().shows("Pushed").shows("latest: digest: sha256:");
+    assert_eq!(registry.requests("POST /v2/app/blobs/uploads/").len(), 4);
+
+    let registry = taker(|request| {
+        let refuses = request.method == "PUT" && request.path.contains("/blobs/");
+        let said = r#"{"errors": [{"code": "DIGEST_INVALID", "message": "provided digest did not match"}]}"#;
+        refuses.then(|| Answer::new(400, "application/json", said))
+    });
+    push(&sandbox, &registry).exits(125).says("provided digest did not match");
+    assert!(registry.requests("PUT /v2/app/blobs/").len() <= 2);
+    assert_eq!(registry.requests("PUT /v2/app/manifests/").len(), 0, "no manifest without its blobs");
+}
+
+#[test]
+fn memory_does_not_grow_with_the_layer() {
+    // A tar as it is, not compressed, larger than all the memory that is allowed.
+    let mut image = Image::new(0);
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("sh")
+        .args(["-c", "truncate -s 80M file && tar -cf layer file"])
+        .current_dir(dir.path())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let layer = std::fs::read(dir.path().join("layer")).unwrap();
+    let (size, digest) = (layer.len(), image.put(layer));
+    image.config["rootfs"]["diff_ids"] = json!([digest]);
+    image.manifest["layers"] = json!([{"mediaType": LAYER, "digest": digest, "size": size}]);
+    image.seal();
+    let (sandbox, registry) = (Sandbox::new(), image.registry(|_, _| None));
+    let script = format!("ulimit -v 65536 && layerfs pull {}", name(&registry));
+    sandbox.sh(&script).ok().shows("Status: Downloaded newer image");
+    let taker = taker(|_| None);
+    let script = format!("layerfs tag {} {1} && ulimit -v 65536 && layerfs push {1}", name(&registry), name(&taker));
+    sandbox.sh(&script).ok().shows("Pushed");
+    sandbox.run(sandbox.tool("layerfs").arg("fsck")).ok();
 }

@@ -34,7 +34,7 @@ impl Request {
 /// What is answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status.
+    /// The status; with 0 there is no answer at all.
     pub status: u16,
     /// The headers, besides the length.
     pub headers: Vec<(String, String)>,
@@ -63,6 +63,11 @@ impl Answer {
     pub fn cut(mut self, after: usize) -> Answer {
         self.sent = after.min(self.body.len());
         self
+    }
+
+    /// Nothing, not even a status: the connection is closed.
+    pub fn silent(self) -> Answer {
+        Answer { status: 0, ..self }
     }
 
     /// The same, silent after so many bytes.
@@ -163,6 +168,9 @@ impl Shared {
 
     /// Sends an answer; whether all of it.
     fn send(&self, mut stream: &TcpStream, request: &Request, answer: &Answer) -> Option<bool> {
+        if answer.status == 0 {
+            return Some(false);
+        }
         let mut head = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
         for (name, value) in &answer.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -205,6 +213,9 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let request = Request { method, path, headers };
+    if request.header("expect").is_some() {
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+    }
     let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
     Some(request)

@@ -6,7 +6,7 @@
 //! | [`output`] | running a program with a deadline, and saying what it should have printed |
 //! | [`cell`] | a machine within the machine, for other people's engines and their daemons |
 //! | [`registry`] | a registry of the test's own: open, behind a password, behind TLS |
-//! | [`liar`] | a registry that does as a test tells it |
+//! | [`liar`], [`in_memory`] | a registry that does as a test tells it, and an image for it |
 //! | [`image`] | the base image, made of the host's own programs |
 //! | [`pty`] | a terminal to run a program in |
 //! | [`process`] | what /proc tells of a process, and ending it |
@@ -20,6 +20,7 @@
 
 pub mod cell;
 pub mod image;
+pub mod in_memory;
 pub mod leaks;
 pub mod liar;
 pub mod output;
