@@ -233,6 +233,14 @@ fn a_registry_behind_a_password_takes_and_gives_the_same_bytes() {
         .ok()
         .shows("Login Succeeded");
     home(&sandbox, &["push", &name], "").ok().shows("Pushed");
+    // Whoever lists the processes, or reads the script, sees no password.
+    let said = home(&sandbox, &["--explain", "login", "-u", USER, "-p", PASSWORD, &registry.host()], "").ok();
+    assert!(said.stdout.contains("--password-stdin") && !said.stdout.contains(PASSWORD), "{said}");
+    home(&sandbox, &["login", "-u", USER, "-p", PASSWORD, &registry.host()], "")
+        .ok()
+        .shows("Login Succeeded")
+        .says("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
+    home(&sandbox, &["login", "-u", USER, "-p", "wrong", &registry.host()], "").exits(1).says("unauthorized");
     let digest = manifest_digest(&sandbox, &name);
     let user = format!("{USER}:{PASSWORD}");
     let copy = registry.name("copied:v1");

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -301,7 +301,7 @@ fn write(path: &Path, file: &File) -> Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().context("find the folder of config.json")?;
     let failed = || format!("write {}", path.display());
-    fs::create_dir_all(folder).with_context(failed)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(failed)?;
     let mut new = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
     new.as_file().set_permissions(Permissions::from_mode(0o600)).with_context(failed)?;
     let mut text = serde_json::to_vec_pretty(file).with_context(failed)?;
