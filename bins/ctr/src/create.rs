@@ -98,7 +98,10 @@ fn create_plan(layout: &Layout, container: &Container, image: &Image) -> Result<
 /// The image, or docker's words for a missing one.
 fn find_image(layout: &Layout, args: &cli::Create) -> Result<Image> {
     let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
-    images::platforms::find(layout, args.image(), platform.as_ref())
+    match images::platforms::by_name(layout, args.image(), platform.as_ref())? {
+        Some(image) => Ok(image),
+        None => images::platforms::find(layout, args.image(), platform.as_ref()),
+    }
 }
 
 fn choose_name(layout: &Layout, args: &cli::Create, attempt: u32) -> Result<String> {

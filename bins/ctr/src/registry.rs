@@ -89,7 +89,9 @@ pub fn provide(layout: &Layout, args: &cli::Create, explain: bool) -> Result<Pla
 
 fn is_here(layout: &Layout, args: &cli::Create) -> Result<bool> {
     let Some(platform) = args.platform.as_deref() else {
-        return Ok(images::lookup(layout, args.image())?.is_some());
+        // By its name it is found without a look at the others.
+        return Ok(matches!(platforms::by_name(layout, args.image(), None), Ok(Some(_)))
+            || images::lookup(layout, args.image())?.is_some());
     };
     Ok(platforms::find(layout, args.image(), Some(&Platform::parse(platform)?)).is_ok())
 }

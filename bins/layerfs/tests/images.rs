@@ -322,7 +322,7 @@ fn usage_errors_are_125_and_help_teaches() {
     assert!(store.fails(&["commit", "--parent", "x"]).contains("UPPER"));
     for command in [
         "import", "add", "commit", "diff", "mount", "umount", "ls", "inspect", "tag", "rm", "history", "gc", "fsck",
-        "df",
+        "df", "save", "load", "export", "prune",
     ] {
         assert!(store.ok(&[command, "--help"]).contains("Examples:"), "{command}");
     }

@@ -46,17 +46,27 @@ pub fn choose(layout: &Layout, listed: &Descriptor, wanted: Option<&Platform>) -
 /// As [`super::find`], and of several platforms the one that was asked for, if one was.
 pub fn find(layout: &Layout, wanted: &str, platform: Option<&Platform>) -> Result<Image> {
     let Some(platform) = platform else { return super::find(layout, wanted) };
-    let is_named = |listed: &&Descriptor| {
-        listed.annotation(REF_NAME).is_some_and(|name| name == wanted || with_tag(name) == with_tag(wanted))
-    };
-    if let Some(listed) = super::index(layout)?.manifests.iter().find(is_named) {
-        return load_for(layout, listed.clone(), Some(platform));
+    if let Some(image) = by_name(layout, wanted, Some(platform))? {
+        return Ok(image);
     }
     let image = super::find(layout, wanted)?;
     if !platform.takes(&image.config.platform()) {
         bail!("the image {} is for {}, not for {platform}", image.id.short(), image.config.platform());
     }
     Ok(image)
+}
+
+/// The image that has this name, without a look at any other: for who runs it, however many there are. Other names
+/// that it may have are not filled in.
+///
+/// # Errors
+/// The name is there, and its image cannot be read.
+pub fn by_name(layout: &Layout, wanted: &str, platform: Option<&Platform>) -> Result<Option<Image>> {
+    let is_named = |listed: &Descriptor| {
+        listed.annotation(REF_NAME).is_some_and(|name| name == wanted || with_tag(name) == with_tag(wanted))
+    };
+    let listed = super::index(layout)?.manifests.into_iter().find(is_named);
+    listed.map(|listed| load_for(layout, listed, platform)).transpose()
 }
 
 /// The manifest of an image by its whole id, whatever platform it is for.
