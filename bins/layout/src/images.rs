@@ -63,7 +63,12 @@ pub fn layer_size(layout: &Layout, diff_id: &Digest) -> Result<u64> {
     let file = layout.layer_info(diff_id);
     match std::fs::read(&file) {
         Ok(bytes) => {
-            let info: LayerInfo = serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display()))?;
+            #[derive(Deserialize)]
+            #[serde(rename_all = "PascalCase")]
+            struct Size {
+                size: u64,
+            }
+            let info: Size = serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display()))?;
             Ok(info.size)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),

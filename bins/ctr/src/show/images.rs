@@ -104,7 +104,8 @@ fn image_rows(
     let common = [
         ("ID", if args.no_trunc { image.id.as_str() } else { image.id.short() }.to_owned()),
         ("CreatedSince", since.unwrap_or("N/A".to_owned())),
-        ("CreatedAt", ago::local(created)),
+        // No column of the table.
+        ("CreatedAt", if args.format.is_some() { ago::local(created) } else { String::new() }),
         ("VirtualSize", size.clone()),
         ("Size", size),
     ];

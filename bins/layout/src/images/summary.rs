@@ -51,15 +51,50 @@ struct Run {
     labels: Option<BTreeMap<String, String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    schema_version: u32,
+    manifests: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+/// What `index.json` lists, without the keys that do not matter here; where it is not as it should be, the slow way.
+fn listed(layout: &Layout) -> Result<Vec<Descriptor>> {
+    let bytes = std::fs::read(layout.index()).unwrap_or_default();
+    match serde_json::from_slice::<Index>(&bytes) {
+        Ok(index) if index.schema_version == 2 => {
+            let descriptor = |listed: Listed| Descriptor {
+                annotations: listed.annotations,
+                ..Descriptor::new(&listed.media_type, listed.digest, listed.size)
+            };
+            Ok(index.manifests.into_iter().map(descriptor).collect())
+        }
+        _ => {
+            let index = super::index(layout)?;
+            super::warn_of_foreign(&index);
+            Ok(index.manifests)
+        }
+    }
+}
+
 /// All images, as [`super::all`] gives them.
 pub fn all(layout: &Layout) -> Result<Vec<Summary>> {
-    let index = super::index(layout)?;
-    super::warn_of_foreign(&index);
+    let lines = listed(layout)?;
     let mut found: Vec<Summary> = Vec::new();
     let mut by_id: BTreeMap<Digest, usize> = BTreeMap::new();
     // What is listed under several names is read once.
     let mut ids: BTreeMap<&Digest, Digest> = BTreeMap::new();
-    for listed in &index.manifests {
+    for listed in &lines {
         let known = ids.get(&listed.digest).and_then(|id| by_id.get(id)).copied();
         let at = match known {
             Some(at) => at,
