@@ -47,6 +47,8 @@ pub fn mount_call(layout: &Layout, container: &Container) -> Call {
         .arg(dir.upper())
         .arg("--work")
         .arg(dir.work())
+        // What a container changes need not survive a power cut.
+        .arg("--volatile")
 }
 
 /// The steps that start a container: its files, its process (waiting), its network, its ports, and go.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use layout::container::{Container, HostConfig};
-use layout::images::Image;
+use layout::images::{self, Image};
 use layout::oci::defaults;
 use layout::oci::runtime::*;
 use layout::rootfs::{self, User};
@@ -74,11 +74,15 @@ fn process(container: &Container, user: User, base: Process) -> Process {
 /// Looks the user up in the image's layers, which need not be mounted for it. An image that another tool put
 /// into the store has not been extracted: `layerfs mount` does that.
 fn find_user(layout: &Layout, image: &Image, wanted: &str) -> Result<User> {
-    let layers: Vec<PathBuf> = image.layers().iter().rev().map(|layer| layout.layer_diff(layer)).collect();
+    let folders = || -> Vec<PathBuf> {
+        images::layer_names(layout, image.layers()).iter().rev().map(|name| layout.layer_diff(name)).collect()
+    };
+    let mut layers = folders();
     if layers.iter().any(|dir| !dir.is_dir()) {
         let scratch = publish::temp_dir(layout)?;
         Call::new(Tool::Layerfs).arg("mount").arg("--read-only").arg(image.id.as_str()).arg(scratch.path()).run()?;
         Call::new(Tool::Layerfs).arg("umount").arg(scratch.path()).run()?;
+        layers = folders();
     }
     rootfs::find_user_in_layers(&layers, wanted).context("find the user that the container runs as")
 }

@@ -42,7 +42,8 @@ impl<'a> Bundle<'a> {
         if let Some(image) = image {
             bundle.mounted = true;
             let mount = Call::new(Tool::Layerfs).args(["mount", image.as_str()]).arg(bundle.rootfs());
-            let mount = mount.arg("--upper").arg(bundle.upper()).arg("--work").arg(bundle.path.join("work"));
+            let mount =
+                mount.arg("--upper").arg(bundle.upper()).arg("--work").arg(bundle.path.join("work")).arg("--volatile");
             tools.output(&mount)?;
         }
         Ok(bundle)

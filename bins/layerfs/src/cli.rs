@@ -99,7 +99,7 @@ Examples:
   tar -C rootfs -c . | layerfs import - python:3-slim
   layerfs import --change 'CMD [\"sh\"]' --change 'ENV LANG=C.UTF-8' rootfs.tar.gz demo")]
 pub struct ImportArgs {
-    /// A tar, plain or gzip'd; `-` is standard input.
+    /// A tar, plain or compressed with gzip or zstd; `-` is standard input.
     pub file: PathBuf,
     /// The image's name, as in `python:3-slim`. Without one the image can be had by its id.
     pub reference: Option<String>,
@@ -125,7 +125,7 @@ Examples:
   tar -c app | layerfs add
   layerfs commit --parent demo --layer \"$(tar -c app | layerfs add | jq -r .DiffId)\" --config run.json --tag demo:2")]
 pub struct AddArgs {
-    /// An image that the layer is meant for: only checked to be there.
+    /// The image that the layer is meant for. Its hard links may lead to files of this image.
     #[arg(long, value_name = "IMAGE")]
     pub parent: Option<String>,
 }
@@ -194,7 +194,8 @@ pub struct DiffArgs {
 /// Arguments of `mount`.
 ///
 /// overlayfs shows several folders as one. Files are looked for from the top down; the first write to a file copies
-/// it up to the upper folder, and a deleted one leaves a whiteout there (a character device 0:0).
+/// it up to the upper folder, and a deleted one leaves a whiteout there (a character device 0:0). Up to 500 layers can be
+/// mounted, as overlayfs has it. A place where something is mounted already is refused.
 #[derive(Debug, Args)]
 #[command(
     allow_missing_positional = true,
@@ -221,6 +222,9 @@ pub struct MountArgs {
     /// Mount without an upper folder: nothing can be changed.
     #[arg(long, conflicts_with_all = ["upper", "work"])]
     pub read_only: bool,
+    /// Let fsync(2) do nothing in it: faster, for what need not survive a power cut, as a container that is thrown away.
+    #[arg(long, requires = "upper")]
+    pub volatile: bool,
     /// Use mount(2) with all options in one string, as kernels before 6.8 need it, instead of fsopen(2).
     #[arg(long)]
     pub classic: bool,

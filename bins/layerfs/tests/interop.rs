@@ -5,22 +5,12 @@
 
 mod common;
 
-use common::{Store, Tar, list, small_root, succeeded};
+use common::{Store, Tar, have, list, small_root, succeeded};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
-
-/// Whether a program is there; says so where it is not.
-fn have(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "{program} is not installed, and in CI nothing is skipped");
-    if !found {
-        eprintln!("SKIPPED: {program} is not installed");
-    }
-    found
-}
 
 fn run(program: &str, args: &[&str]) -> String {
     succeeded(Command::new(program).args(args).output().unwrap())

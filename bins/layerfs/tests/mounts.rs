@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Store, Tar, list, small_root, succeeded};
+use common::{Store, list, small_root, succeeded};
 use std::fs;
 use std::path::Path;
 
@@ -13,37 +13,87 @@ fn mounted(target: &Path) -> bool {
     mounts.lines().any(|line| line.split(' ').nth(4) == Some(&escaped))
 }
 
-/// This many layers, the n-th of which has the file `n` and says so in `top`; their diff ids with commas between.
+/// This many layers, the n-th of which has the file `n` and says so in `top`; their diff ids with commas between. Made by hand:
+/// how a layer becomes a folder is for other tests.
 fn stack(store: &Store, layers: usize) -> String {
-    let add = |n: &usize| {
-        let text = n.to_string();
-        let tar = Tar::new().file(&text, b"").file("top", text.as_bytes()).end();
-        let added: serde_json::Value = serde_json::from_str(&succeeded(store.feed(&["add"], &tar))).unwrap();
-        added["DiffId"].as_str().unwrap().to_owned()
-    };
-    let numbers: Vec<usize> = (1..=layers).collect();
-    // Several at once: each waits for the disk most of the time.
-    let diff_ids: Vec<String> = std::thread::scope(|scope| {
-        let parts: Vec<_> =
-            numbers.chunks(25).map(|part| scope.spawn(|| part.iter().map(add).collect::<Vec<_>>())).collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    store.ok(&["ls"]);
+    let diff_ids = (1..=layers).map(|n| {
+        let diff_id = layout::Digest::of(n.to_string().as_bytes());
+        let diff = store.layout().layer_diff(&diff_id);
+        fs::create_dir_all(&diff).unwrap();
+        fs::write(diff.join(n.to_string()), "").unwrap();
+        fs::write(diff.join("top"), n.to_string()).unwrap();
+        diff_id.to_string()
     });
-    diff_ids.join(",")
+    diff_ids.collect::<Vec<_>>().join(",")
 }
 
 #[test]
-fn two_hundred_layers_are_mounted_both_ways() {
+fn as_many_layers_as_overlayfs_takes_are_mounted_both_ways() {
     let store = Store::new();
-    let layers = stack(&store, 200);
     let [target, upper, work] = ["m", "u", "w"].map(|name| store.path(name).to_str().unwrap().to_owned());
+    for count in [1, 2, 127, 300, 500] {
+        let layers = stack(&store, count);
+        for classic in [false, true] {
+            let mut args = vec!["mount", "--layers", &layers, &target, "--upper", &upper, "--work", &work];
+            args.extend(classic.then_some("--classic"));
+            store.ok(&args);
+            assert_eq!(fs::read_to_string(store.path("m/top")).unwrap(), count.to_string());
+            assert_eq!(list(&store.path("m")).len(), count + 1);
+            store.umount();
+            let mut args = vec!["mount", "--layers", &layers, &target, "--read-only"];
+            args.extend(classic.then_some("--classic"));
+            store.ok(&args);
+            assert_eq!(list(&store.path("m")).len(), count + 1);
+            store.umount();
+        }
+    }
+    let said = store.fails(&["mount", "--read-only", "--layers", &stack(&store, 501), &target]);
+    assert!(said.contains("501 layers") && said.contains("takes 500"), "{said}");
+    assert!(!mounted(&store.path("m")));
+}
+
+#[test]
+fn layers_that_a_mount_shows_are_not_removed_however_it_names_them() {
+    let store = Store::new();
+    let target = store.path("m");
+    for count in [3, 100] {
+        for classic in [false, true] {
+            let layers = stack(&store, count);
+            let mut args = vec!["mount", "--layers", &layers, target.to_str().unwrap(), "--read-only"];
+            args.extend(classic.then_some("--classic"));
+            store.ok(&args);
+            store.ok(&["gc"]);
+            assert_eq!(list(&store.layout().layers()).len(), count, "classic: {classic}");
+            store.umount();
+            store.ok(&["gc"]);
+            assert_eq!(list(&store.layout().layers()).len(), 0);
+        }
+    }
+}
+
+#[test]
+fn fsync_means_what_it_says_unless_it_is_waived() {
+    let store = Store::new();
+    store.import(&small_root(), "demo");
+    let options = || {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts.lines().find(|line| line.contains(store.path("m").to_str().unwrap())).unwrap().to_owned()
+    };
+    let m = store.mount("demo");
+    assert!(!options().contains("volatile"));
+    store.umount();
+    let [upper, work] = ["u", "w"].map(|name| store.path(name).to_str().unwrap().to_owned());
     for classic in [false, true] {
-        let mut args = vec!["mount", "--layers", &layers, &target, "--upper", &upper, "--work", &work];
+        let mut args = vec!["mount", "--volatile", "demo", m.to_str().unwrap(), "--upper", &upper, "--work", &work];
         args.extend(classic.then_some("--classic"));
         store.ok(&args);
-        assert_eq!(fs::read_to_string(store.path("m/top")).unwrap(), "200");
-        assert_eq!(list(&store.path("m")).len(), 201);
+        assert!(options().contains("volatile"));
         store.umount();
     }
+    // The mark that a volatile mount leaves does not stop the next one.
+    store.mount("demo");
+    store.umount();
 }
 
 #[test]

@@ -19,12 +19,23 @@ use std::io::Read;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LayerInfo {
-    /// Digest of the uncompressed tar; the folder's name.
+    /// Digest of the uncompressed tar; as a rule the folder's name.
     pub diff_id: Digest,
+    /// The folder's name if the layer holds copies of files of the layers below, to which its hard links lead. What it holds
+    /// depends on them then: this is the digest over all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_id: Option<Digest>,
     /// Sum of the sizes of its regular files, in bytes: what docker's SIZE column adds up.
     pub size: u64,
     /// The blob that it was extracted from or stored as.
     pub blob: Descriptor,
+}
+
+impl LayerInfo {
+    /// The name of its folder.
+    pub fn name(&self) -> &Digest {
+        self.chain_id.as_ref().unwrap_or(&self.diff_id)
+    }
 }
 
 /// An image in the store.
@@ -54,13 +65,43 @@ impl Image {
 
     /// Sum of the sizes of all files of all layers, in bytes.
     pub fn size(&self, layout: &Layout) -> Result<u64> {
-        self.layers().iter().try_fold(0u64, |sum, layer| Ok(sum + layer_size(layout, layer)?))
+        Ok(self.layer_sizes(layout)?.into_iter().fold(0, u64::saturating_add))
+    }
+
+    /// The sizes of the files of each layer, in bytes, lowest first.
+    pub fn layer_sizes(&self, layout: &Layout) -> Result<Vec<u64>> {
+        layer_names(layout, self.layers()).iter().map(|name| layer_size(layout, name)).collect()
     }
 }
 
-/// The size of one layer's files, in bytes; 0 where the layer was never extracted here.
-pub fn layer_size(layout: &Layout, diff_id: &Digest) -> Result<u64> {
-    let file = layout.layer_info(diff_id);
+/// The names of the folders in `layers/` of a stack of layers, lowest first: the diff id of each, or, where only that is there,
+/// its chain id.
+pub fn layer_names(layout: &Layout, diff_ids: &[Digest]) -> Vec<Digest> {
+    let there = |name: &Digest| layout.layer(name).is_dir();
+    if diff_ids.iter().all(there) {
+        return diff_ids.to_vec();
+    }
+    let both = diff_ids.iter().zip(chain_ids(diff_ids));
+    both.map(|(diff_id, chain_id)| if !there(diff_id) && there(&chain_id) { chain_id } else { diff_id.clone() })
+        .collect()
+}
+
+/// The chain ids of a stack of layers, lowest first: digests over each and all that is below it
+/// (<https://github.com/opencontainers/image-spec/blob/main/config.md#layer-chainid>).
+pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
+    let mut chains: Vec<Digest> = Vec::new();
+    for diff_id in diff_ids {
+        chains.push(match chains.last() {
+            None => diff_id.clone(),
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+        });
+    }
+    chains
+}
+
+/// The size of one layer's files, in bytes, by the name of its folder; 0 where the layer was never extracted here.
+pub fn layer_size(layout: &Layout, name: &Digest) -> Result<u64> {
+    let file = layout.layer_info(name);
     match std::fs::read(&file) {
         Ok(bytes) => {
             #[derive(Deserialize)]
@@ -268,6 +309,22 @@ mod tests {
         {
             assert!(Index::parse(bad).is_err());
         }
+    }
+
+    #[test]
+    fn a_chain_id_covers_all_layers_below_and_names_a_folder_where_the_diff_id_does_not() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let chain = Digest::of(format!("{a} {b}").as_bytes());
+        let stack = [a.clone(), b.clone()];
+        assert_eq!(chain_ids(&stack), [a.clone(), chain.clone()]);
+        assert!(chain_ids(&[]).is_empty());
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(dir.path(), &dir.path().join("run")).unwrap();
+        layout.open().unwrap();
+        assert_eq!(layer_names(&layout, &stack), stack);
+        std::fs::create_dir(layout.layer(&chain)).unwrap();
+        assert_eq!(layer_names(&layout, &stack), [a, chain]);
+        assert_eq!(layer_names(&layout, std::slice::from_ref(&b)), [b]);
     }
 
     #[test]

@@ -23,12 +23,11 @@ pub fn history(layout: &Layout, args: &cli::History) -> Result<u8> {
     let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     let image = images::platforms::find(layout, &args.image, platform.as_ref())?;
     let mut ids = step_ids(&images::all(layout)?, &image).into_iter();
-    let mut layers = image.layers().iter();
+    let mut sizes = image.layer_sizes(layout)?.into_iter();
     let mut steps = Vec::new();
     for step in &image.config.history {
         // A step that changed only the configuration takes no layer.
-        let layer = if step.empty_layer { None } else { layers.next() };
-        let size = layer.map(|layer| images::layer_size(layout, layer)).transpose()?.unwrap_or(0);
+        let size = if step.empty_layer { None } else { sizes.next() }.unwrap_or(0);
         steps.push((step, size));
     }
     let mut rows = Vec::new();

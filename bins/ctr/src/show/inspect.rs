@@ -102,7 +102,8 @@ fn container(layout: &Layout, id: &ContainerId) -> Result<Value> {
 
 fn lower_dirs(layout: &Layout, image: &layout::Digest) -> Result<String> {
     let config: ImageConfig = images::read_blob(layout, image)?;
-    let dirs = config.rootfs.diff_ids.iter().rev().map(|layer| layout.layer_diff(layer).to_string_lossy().into_owned());
+    let names = images::layer_names(layout, &config.rootfs.diff_ids);
+    let dirs = names.iter().rev().map(|name| layout.layer_diff(name).to_string_lossy().into_owned());
     Ok(dirs.collect::<Vec<_>>().join(":"))
 }
 
@@ -156,7 +157,8 @@ fn familiar(reference: &str) -> String {
 
 /// The folders that its files are in, the highest first. Nothing is written to an image.
 fn graph_data(layout: &Layout, image: &images::Image) -> Value {
-    let mut dirs = image.layers().iter().rev().map(|layer| layout.layer_diff(layer).to_string_lossy().into_owned());
+    let names = images::layer_names(layout, image.layers());
+    let mut dirs = names.iter().rev().map(|name| layout.layer_diff(name).to_string_lossy().into_owned());
     let mut data = json!({"UpperDir": dirs.next()});
     let lower: Vec<String> = dirs.collect();
     if !lower.is_empty() {

@@ -1,5 +1,7 @@
 //! One entry of a tar, whichever way it goes.
 
+use crate::archive::sparse::Part;
+
 /// What a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -34,8 +36,10 @@ pub struct Member {
     pub uid: u32,
     /// The group.
     pub gid: u32,
-    /// Bytes of data.
+    /// Bytes of the file, holes included.
     pub size: u64,
+    /// Of a sparse file: what is no hole, in order. The archive holds the data of these parts alone.
+    pub parts: Option<Vec<Part>>,
     /// Modification time: seconds since 1970, nanoseconds.
     pub mtime: (i64, u32),
     /// Extended attributes, in the archive's order.

@@ -6,7 +6,7 @@
 //! the crate splits PAX records at newlines, which binary values hold, and reads them whole whatever their size.
 
 use crate::archive::member::{Kind, Member};
-use crate::archive::pax;
+use crate::archive::{header, sparse};
 use anyhow::{Context, Result, bail};
 use std::io::{self, Read};
 use tar::{EntryType, Header};
@@ -69,7 +69,7 @@ impl<R: Read> TarReader<R> {
                 EntryType::GNULongName => set_once(&mut ahead.long_path, self.text(size)?)?,
                 EntryType::GNULongLink => set_once(&mut ahead.long_link, self.text(size)?)?,
                 EntryType::XHeader => set_once(&mut ahead.pax, self.whole(size)?)?,
-                EntryType::XGlobalHeader => check_global(&self.whole(size)?)?,
+                EntryType::XGlobalHeader => header::check_global(&self.whole(size)?)?,
                 _ => return self.member(&header, size, ahead).map(Some),
             }
         }
@@ -85,8 +85,8 @@ impl<R: Read> TarReader<R> {
             _ => bail!("the archive is cut short: it ends without the zeros that mark its end"),
         }
         let bytes = header.as_bytes();
-        if bytes.iter().all(|b| *b == 0) {
-            return Ok(None);
+        if is_zero(bytes) {
+            return self.end_mark().map(|()| None);
         }
         // The sum of all bytes, those of the sum itself taken as spaces.
         let sum: u32 = bytes[..148].iter().chain(&bytes[156..]).map(|b| u32::from(*b)).sum::<u32>() + 8 * 32;
@@ -94,6 +94,17 @@ impl<R: Read> TarReader<R> {
             bail!("this is no tar archive, or it is damaged: the checksum of a header is wrong");
         }
         Ok(Some(header))
+    }
+
+    /// The second half of the end mark. Some write none; but what is neither it nor the end would be read by some and not by
+    /// others.
+    fn end_mark(&mut self) -> Result<()> {
+        let mut block = [0; BLOCK];
+        let n = read_full(&mut self.input, &mut block).context("read the archive")?;
+        if !is_zero(&block[..n]) {
+            bail!("the archive is damaged: a block of zeros, which is half of an end mark, stands between two members");
+        }
+        Ok(())
     }
 
     /// Passes over what is left of the current member.
@@ -138,16 +149,21 @@ impl<R: Read> TarReader<R> {
         Ok(bytes)
     }
 
-    fn member(&mut self, header: &Header, size: u64, ahead: Ahead) -> Result<Member> {
-        let mut member = from_header(header, size)?;
+    fn member(&mut self, header: &Header, stored: u64, ahead: Ahead) -> Result<Member> {
+        let mut member = header::read(header, stored)?;
+        let mut records = sparse::Records::default();
         if let Some(path) = ahead.long_path {
             member.path = path;
         }
         if let Some(link) = ahead.long_link {
             member.link = link;
         }
-        if let Some(records) = ahead.pax {
-            apply_pax(&mut member, &records).with_context(|| format!("read {}", member.path.escape_ascii()))?;
+        if let Some(pax) = ahead.pax {
+            let failed = || format!("read {}", header.path_bytes().escape_ascii());
+            header::apply_pax(&mut member, &pax, &mut records).with_context(failed)?;
+        }
+        if let Some(name) = records.name.take() {
+            member.path = name;
         }
         if member.path.contains(&0) || member.link.contains(&0) {
             bail!("read {}: its name holds a NUL", member.path.escape_ascii());
@@ -160,8 +176,27 @@ impl<R: Read> TarReader<R> {
         if member.kind != Kind::File {
             member.size = 0;
         }
-        self.start(member.size)?;
+        self.data(header, &mut member, records).with_context(|| format!("read {}", member.path.escape_ascii()))?;
         Ok(member)
+    }
+
+    /// Starts the data of a member. Of a sparse file it is the parts that are not holes, one after the other.
+    fn data(&mut self, header: &Header, member: &mut Member, records: sparse::Records) -> Result<()> {
+        let is_file = member.kind == Kind::File;
+        let old = match header.entry_type() {
+            EntryType::GNUSparse => {
+                let gnu = header.as_gnu().context("a sparse file that is none of GNU tar's")?;
+                Some(sparse::old_gnu(gnu, &mut self.input)?)
+            }
+            _ => None,
+        };
+        self.start(member.size)?;
+        let map = records.map(self)?;
+        if let Some((size, parts)) = old.or(map).filter(|_| is_file) {
+            sparse::check(&parts, size, self.left)?;
+            (member.size, member.parts) = (size, Some(parts));
+        }
+        Ok(())
     }
 
     /// Reads what follows the end mark (padding, as a rule) and gives the input back.
@@ -191,7 +226,7 @@ impl<R: Read> Read for TarReader<R> {
 }
 
 /// Fills the buffer as far as the input goes.
-fn read_full(input: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+pub fn read_full(input: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buf.len() {
         match input.read(&mut buf[filled..]) {
@@ -204,6 +239,10 @@ fn read_full(input: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| *b == 0)
+}
+
 fn set_once(slot: &mut Option<Vec<u8>>, value: Vec<u8>) -> Result<()> {
     if slot.replace(value).is_some() {
         bail!("two headers of the same kind are sent ahead of one member");
@@ -211,95 +250,10 @@ fn set_once(slot: &mut Option<Vec<u8>>, value: Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// A global PAX header speaks of all members that follow. `git archive` writes its commit there, as a comment; anything
-/// that changes what members are is refused, because other readers of layers pass over it.
-fn check_global(records: &[u8]) -> Result<()> {
-    for record in pax::parse(records)? {
-        if !matches!(record.key, b"comment" | b"hdrcharset" | b"charset") {
-            bail!("a global PAX header sets {} for all members, which is not supported", record.key.escape_ascii());
-        }
-    }
-    Ok(())
-}
-
-fn from_header(header: &Header, size: u64) -> Result<Member> {
-    let path = header.path_bytes().into_owned();
-    let failed = |what: &str| format!("read the {what} of {}", path.escape_ascii());
-    let device = || -> Result<(u32, u32)> {
-        let number = |field: io::Result<Option<u32>>| Ok(field?.unwrap_or(0));
-        number(header.device_major()).and_then(|major| Ok((major, number(header.device_minor())?)))
-    };
-    let kind = match header.entry_type() {
-        EntryType::Regular | EntryType::Continuous => Kind::File,
-        EntryType::Directory => Kind::Dir,
-        EntryType::Symlink => Kind::Symlink,
-        EntryType::Link => Kind::Hardlink,
-        EntryType::Char => device().map(|(a, b)| Kind::CharDevice(a, b)).with_context(|| failed("device number"))?,
-        EntryType::Block => device().map(|(a, b)| Kind::BlockDevice(a, b)).with_context(|| failed("device number"))?,
-        EntryType::Fifo => Kind::Fifo,
-        EntryType::GNUSparse => bail!("read {}: sparse files are not supported yet", path.escape_ascii()),
-        other => bail!("read {}: unknown type of member {:?}", path.escape_ascii(), other.as_byte() as char),
-    };
-    let old = header.as_old();
-    let id = |field: &[u8], value: io::Result<u64>, what: &str| -> Result<u32> {
-        let value = number(field, value).with_context(|| failed(what))?;
-        check_id(value).with_context(|| failed(what))
-    };
-    Ok(Member {
-        kind,
-        link: header.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default(),
-        mode: (number(&old.mode, header.mode().map(u64::from)).with_context(|| failed("mode"))? & 0o7777) as u32,
-        uid: id(&old.uid, header.uid(), "owner")?,
-        gid: id(&old.gid, header.gid(), "group")?,
-        size,
-        // Times before 1970 are written as two's complement, so the cast is what is meant.
-        mtime: (number(&old.mtime, header.mtime()).with_context(|| failed("time"))? as i64, 0),
-        xattrs: Vec::new(),
-        path,
-    })
-}
-
-/// A number field; one of blanks is zero.
-fn number(field: &[u8], value: io::Result<u64>) -> Result<u64> {
-    if field.iter().all(|b| matches!(b, 0 | b' ')) {
-        return Ok(0);
-    }
-    Ok(value?)
-}
-
-/// -1 means "leave it as it is" to chown(2), so it can own nothing.
-fn check_id(id: u64) -> Result<u32> {
-    match u32::try_from(id) {
-        Ok(id) if id != u32::MAX => Ok(id),
-        _ => bail!("{id} is more than the kernel can store"),
-    }
-}
-
-fn apply_pax(member: &mut Member, records: &[u8]) -> Result<()> {
-    for pax::Record { key, value } in pax::parse(records)? {
-        let failed = || format!("read the PAX record {}", key.escape_ascii());
-        match key {
-            b"path" => member.path = value.to_vec(),
-            b"linkpath" => member.link = value.to_vec(),
-            b"size" => member.size = pax::parse_number(value).with_context(failed)?,
-            b"uid" => member.uid = check_id(pax::parse_number(value).with_context(failed)?).with_context(failed)?,
-            b"gid" => member.gid = check_id(pax::parse_number(value).with_context(failed)?).with_context(failed)?,
-            b"mtime" => member.mtime = pax::parse_time(value).with_context(failed)?,
-            _ if key.starts_with(b"GNU.sparse.") => bail!("sparse files are not supported yet"),
-            _ => {
-                if let Some(name) = key.strip_prefix(pax::XATTR) {
-                    member.xattrs.push((name.to_vec(), value.to_vec()));
-                }
-                // POSIX: keys that are not known are passed over (atime, uname, comment, ...).
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::pax;
 
     fn header(path: &str, kind: EntryType, size: u64) -> Header {
         let mut header = Header::new_gnu();

@@ -146,6 +146,7 @@ mod tests {
             uid: 1,
             gid: 2,
             size: 0,
+            parts: None,
             mtime: (1_700_000_000, 0),
             xattrs: Vec::new(),
         }

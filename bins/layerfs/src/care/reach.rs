@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Reach {
     /// Blobs: manifests, configurations, layers as they are stored.
     pub blobs: BTreeSet<Digest>,
-    /// Layers by their diff ids.
+    /// Layers by the names that their folders may have.
     pub layers: BTreeSet<Digest>,
 }
 
@@ -49,7 +49,25 @@ pub fn find(layout: &Layout) -> Result<Reach> {
 /// The layers that are shown by a mount now.
 pub fn mounted_now(layout: &Layout) -> Result<Vec<Digest>> {
     let mounts = fs::read("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    Ok(mounted(&mounts, &layout.layers()))
+    let layers = layout.layers();
+    let source = overlay::source_of(&layers)?;
+    if !mounts.split(|b| *b == b'\n').any(|mount| is_of(mount, &source)) {
+        return Ok(mounted(&mounts, &layers));
+    }
+    // All of them, then.
+    let mut all = Vec::new();
+    for entry in fs::read_dir(&layers).with_context(|| format!("list {}", layers.display()))? {
+        let name = entry.with_context(|| format!("list {}", layers.display()))?.file_name();
+        all.extend(name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok()));
+    }
+    Ok(all)
+}
+
+/// Whether a mount, a line of `mountinfo`, has this source.
+fn is_of(mount: &[u8], source: &str) -> bool {
+    // After the dash: the filesystem's type, the source, the options.
+    let at = mount.windows(3).position(|window| window == b" - ");
+    at.and_then(|at| mount[at + 3..].split(|b| *b == b' ').nth(1)) == Some(source.as_bytes())
 }
 
 impl Reach {
@@ -81,6 +99,7 @@ impl Reach {
         self.blobs.insert(digest.clone());
         if layout.blob(digest).exists() {
             let config: ImageConfig = images::read_blob(layout, digest)?;
+            self.layers.extend(images::chain_ids(&config.rootfs.diff_ids));
             self.layers.extend(config.rootfs.diff_ids);
         }
         Ok(())
@@ -138,6 +157,12 @@ mod tests {
         let mut expected = vec![a, b, c];
         expected.sort();
         assert_eq!(mounted(text.as_bytes(), Path::new("/v/l:1")), expected);
+    }
+
+    #[test]
+    fn a_mount_that_does_not_name_its_layers_says_whose_they_are() {
+        let line = br"36 35 0:50 / /mnt rw - overlay layers:1:2 rw,lowerdir=3:4:5";
+        assert!(is_of(line, "layers:1:2") && !is_of(line, "layers:1:22") && !is_of(b"", "layers:1:2"));
     }
 
     #[test]

@@ -5,13 +5,13 @@ use super::verify::{self, Verified, Verifier};
 use super::{MANIFEST_JSON, docker_archive, oci_archive};
 use crate::cli::LoadArgs;
 use crate::image::{import, store};
+use crate::layer::compression::{Compression, Decoder};
 use crate::output;
 use anyhow::{Context, Result, bail};
-use flate2::read::MultiGzDecoder;
 use layout::oci::image::Platform;
 use layout::{Layout, exit};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// Loads, and prints the images' names.
@@ -61,9 +61,8 @@ fn load(layout: &Layout, input: File, platform: Option<&Platform>) -> Result<(Ve
 fn plain(mut input: File) -> Result<Box<dyn Read>> {
     let mut start = Vec::new();
     (&mut input).take(6).read_to_end(&mut start).context("read the archive")?;
-    let compressed = crate::layer::pipeline::is_gzip(&start)?;
-    let input = BufReader::with_capacity(256 << 10, std::io::Cursor::new(start).chain(input));
-    Ok(if compressed { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
+    let compression = Compression::of(&start)?;
+    Ok(Box::new(Decoder::new(compression, std::io::Cursor::new(start).chain(input))))
 }
 
 /// What is to be said of an archive that holds no images, or none that can be read.

@@ -160,5 +160,5 @@ fn blob<W: Write>(layout: &Layout, tar: &mut TarWriter<W>, blob: &Descriptor) ->
 
 fn member(path: &str, kind: Kind, mode: u32, size: u64) -> Member {
     let (link, xattrs) = Default::default();
-    Member { path: path.into(), kind, link, mode, uid: 0, gid: 0, size, mtime: (0, 0), xattrs }
+    Member { path: path.into(), kind, link, mode, uid: 0, gid: 0, size, parts: None, mtime: (0, 0), xattrs }
 }

@@ -31,7 +31,7 @@ pub fn run(layout: &Layout, args: &CommitArgs) -> Result<()> {
     let _held = store::hold(layout)?;
     let mut parent = find_parent(layout, &args.parent)?;
 
-    let new_layer = find_layer(layout, args)?;
+    let new_layer = find_layer(layout, args, &parent.config.rootfs.diff_ids)?;
     let created = time::now();
     let mut config = parent.config;
     config.created = Some(created.clone());
@@ -76,8 +76,8 @@ fn find_parent(layout: &Layout, wanted: &str) -> Result<Parent> {
 fn parent_by_id(layout: &Layout, wanted: &str) -> Result<Option<Parent>> {
     let Some((id, config)) = image::config_by_id(layout, wanted) else { return Ok(None) };
     let mut layers = Vec::new();
-    for diff_id in &config.rootfs.diff_ids {
-        match layer::info(layout, diff_id)? {
+    for name in images::layer_names(layout, &config.rootfs.diff_ids) {
+        match layer::info(layout, &name)? {
             Some(info) if layout.blob(&info.blob.digest).exists() => layers.push(info.blob),
             _ => return Ok(None),
         }
@@ -86,9 +86,11 @@ fn parent_by_id(layout: &Layout, wanted: &str) -> Result<Option<Parent>> {
 }
 
 /// The layer that the arguments name or make; `None` when nothing changed.
-fn find_layer(layout: &Layout, args: &CommitArgs) -> Result<Option<LayerInfo>> {
+fn find_layer(layout: &Layout, args: &CommitArgs, below: &[Digest]) -> Result<Option<LayerInfo>> {
     if let Some(diff_id) = &args.layer {
-        let found = layer::info(layout, diff_id)?;
+        let stack = [below, std::slice::from_ref(diff_id)].concat();
+        let name = images::layer_names(layout, &stack).pop();
+        let found = layer::info(layout, name.as_ref().unwrap_or(diff_id))?;
         return found.with_context(|| format!("no such layer: {diff_id}")).map(Some);
     }
     match &args.upper {

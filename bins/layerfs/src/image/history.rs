@@ -43,12 +43,11 @@ pub fn run(layout: &Layout, args: &HistoryArgs) -> Result<()> {
 }
 
 fn steps(layout: &Layout, image: Image) -> Result<Vec<Step>> {
-    let mut layers = image.layers().iter();
+    let mut sizes = image.layer_sizes(layout)?.into_iter();
     let mut steps = Vec::new();
     for line in &image.config.history {
         // A step either made the next layer or none.
-        let layer = if line.empty_layer { None } else { layers.next() };
-        let size = layer.map_or(Ok(0), |layer| images::layer_size(layout, layer))?;
+        let size = if line.empty_layer { None } else { sizes.next() }.unwrap_or(0);
         steps.push(Step {
             id: "<missing>".to_owned(),
             created: line.created.clone(),

@@ -308,7 +308,7 @@ impl Remover {
         let used_by_images = self.listed.iter().map(|listed| shared(&listed.layers)).max().unwrap_or(0);
         let used_by_containers = self.users.iter().map(|user| shared(&user.layers)).max().unwrap_or(0);
         let kept = used_by_images.max(used_by_containers);
-        let chains = chain_ids(layers);
+        let chains = images::chain_ids(layers);
         self.freed += layers.iter().skip(kept).filter_map(|layer| self.sizes.get(layer)).sum::<u64>();
         self.said.extend(chains.iter().skip(kept).rev().map(|chain| format!("Deleted: {chain}")));
     }
@@ -323,18 +323,6 @@ fn is_named(listed: &Listed, wanted: &str) -> bool {
 /// A name as people write it.
 fn familiar(name: &str) -> String {
     Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.familiar())
-}
-
-/// The chain ids of a stack of layers (config.md, "Layer ChainID").
-fn chain_ids(layers: &[Digest]) -> Vec<Digest> {
-    let mut chains: Vec<Digest> = Vec::new();
-    for layer in layers {
-        chains.push(match chains.last() {
-            None => layer.clone(),
-            Some(below) => Digest::of(format!("{below} {layer}").as_bytes()),
-        });
-    }
-    chains
 }
 
 /// All containers, with whether they run: whether their shim holds its lock.
@@ -352,17 +340,4 @@ fn users(layout: &Layout) -> Result<Vec<User>> {
         users.push(User { short: id.short().to_owned(), running, image, layers });
     }
     Ok(users)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chain_id_covers_all_layers_below() {
-        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
-        let chains = chain_ids(&[a.clone(), b.clone()]);
-        assert_eq!(chains, [a.clone(), Digest::of(format!("{a} {b}").as_bytes())]);
-        assert!(chain_ids(&[]).is_empty());
-    }
 }

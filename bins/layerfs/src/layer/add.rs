@@ -3,10 +3,10 @@
 use crate::cli::AddArgs;
 use crate::{
     image::{import, store},
-    layer, output,
+    layer, mount, output,
 };
 use anyhow::{Context, Result};
-use layout::{Digest, Layout, images};
+use layout::{Digest, Layout};
 use serde::Serialize;
 use std::path::Path;
 
@@ -25,10 +25,8 @@ struct Added<'a> {
 /// Adds the layer and prints what it is.
 pub fn run(layout: &Layout, args: &AddArgs) -> Result<()> {
     let _held = store::hold(layout)?;
-    if let Some(parent) = &args.parent {
-        images::find(layout, parent)?;
-    }
-    let layer = layer::store(layout, import::open_input(Path::new("-"))?).context("add a layer")?;
+    let below = args.parent.as_deref().map_or(Ok(Vec::new()), |parent| mount::layers_of(layout, parent))?;
+    let layer = layer::store_on(layout, &below, import::open_input(Path::new("-"))?).context("add a layer")?;
     let added = Added { diff_id: &layer.diff_id, blob: &layer.blob.digest, size: layer.size };
     output::line(serde_json::to_string(&added).context("encode the output")?)
 }

@@ -7,14 +7,15 @@
 use crate::archive::member::{Kind, Member};
 use crate::archive::write::TarWriter;
 use crate::cli::DiffArgs;
+use crate::layer::entry::{self, member, xattrs_by_path, xattrs_of};
 use crate::layer::{beneath, whiteout};
 use anyhow::{Context, Result};
-use rustix::fs::{FileType, OFlags, Stat, major, minor};
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -112,17 +113,7 @@ impl<W: Write> Walk<W> {
             self.removed(path, &stat)?;
             return Ok(false);
         }
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Dir,
-            FileType::Symlink => Kind::Symlink,
-            FileType::CharacterDevice => Kind::CharDevice(major(stat.st_rdev), minor(stat.st_rdev)),
-            FileType::BlockDevice => Kind::BlockDevice(major(stat.st_rdev), minor(stat.st_rdev)),
-            FileType::Fifo => Kind::Fifo,
-            // A socket is nothing without the process that listens on it, and a tar cannot hold one.
-            FileType::Socket => return Ok(false),
-            FileType::Unknown => anyhow::bail!("it is of a type that is not known"),
-        };
+        let Some(kind) = entry::kind(&stat)? else { return Ok(false) };
         let is_dir = kind == Kind::Dir;
         if self.mount_points.contains(path) && self.is_empty(path, &stat)? {
             return Ok(false);
@@ -196,7 +187,7 @@ impl<W: Write> Walk<W> {
     /// Writes an empty file that is a mark.
     fn mark(&mut self, path: Vec<u8>, mtime: (i64, u32)) -> Result<()> {
         let (kind, link, xattrs) = (Kind::File, Vec::new(), Vec::new());
-        let member = Member { path, kind, link, mode: 0o600, uid: 0, gid: 0, size: 0, mtime, xattrs };
+        let member = Member { path, kind, link, mode: 0o600, uid: 0, gid: 0, size: 0, parts: None, mtime, xattrs };
         self.tar.append(&member, &mut io::empty())
     }
 }
@@ -208,72 +199,4 @@ fn is_gone(error: Errno) -> bool {
 
 fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
-}
-
-fn member(path: Vec<u8>, kind: Kind, stat: &Stat, xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Member {
-    Member {
-        path,
-        kind,
-        link: Vec::new(),
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        size: 0,
-        // Whole seconds, as docker's layers have them: more would need a PAX header for each file.
-        mtime: (stat.st_mtime, 0),
-        xattrs,
-    }
-}
-
-/// The attributes of what cannot be opened for reading: a link, a device.
-fn xattrs_by_path(root: &OwnedFd, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let at = path.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
-    let dir = match beneath::open_no_links(root, &path[..at], OFlags::PATH | OFlags::DIRECTORY) {
-        Ok(dir) => dir,
-        Err(error) if is_gone(error) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let path = whiteout::path_of(&dir.as_fd(), &path[at..]);
-    read_xattrs(
-        |buffer| rustix::fs::llistxattr(&path, buffer),
-        |name, buffer| rustix::fs::lgetxattr(&path, name, buffer),
-    )
-}
-
-fn xattrs_of(fd: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    read_xattrs(|buffer| rustix::fs::flistxattr(fd, buffer), |name, buffer| rustix::fs::fgetxattr(fd, name, buffer))
-}
-
-/// All attributes that a layer keeps, sorted: not overlayfs's own notes, not the host's SELinux labels.
-fn read_xattrs(
-    list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
-    get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    // Most files have none; the longest list and the longest value that Linux has are 64 KiB each.
-    let mut buffer = [0u8; 512];
-    let names = match list(&mut buffer) {
-        Ok(length) => buffer[..length].to_vec(),
-        Err(Errno::RANGE) => {
-            let mut large = vec![0; 64 << 10];
-            let length = list(&mut large).context("list its attributes")?;
-            large.truncate(length);
-            large
-        }
-        Err(Errno::OPNOTSUPP | Errno::NOENT) => return Ok(Vec::new()),
-        Err(error) => return Err(error).context("list its attributes"),
-    };
-    let mut xattrs = Vec::new();
-    let kept = |name: &&[u8]| !name.is_empty() && !whiteout::is_overlay_xattr(name) && *name != b"security.selinux";
-    for name in names.split(|b| *b == 0).filter(kept) {
-        let mut value = vec![0; 64 << 10];
-        match get(name, &mut value) {
-            Ok(length) => value.truncate(length),
-            Err(Errno::NODATA | Errno::NOENT) => continue,
-            Err(error) => return Err(error).with_context(|| format!("read its attribute {}", name.escape_ascii())),
-        }
-        value.shrink_to_fit();
-        xattrs.push((name.to_vec(), value));
-    }
-    xattrs.sort();
-    Ok(xattrs)
 }

@@ -44,6 +44,18 @@ pub fn read(name: &[u8]) -> Result<Mark<'_>> {
     }
 }
 
+/// As [`read`], of a whole path.
+///
+/// # Errors
+/// Also: what is in a folder that has the name of a mark. Some would take the folder for one.
+pub fn read_path<'a>(parents: &[&[u8]], name: &'a [u8]) -> Result<Mark<'a>> {
+    match parents.iter().find(|parent| parent.starts_with(PREFIX)) {
+        None => read(name),
+        Some(parent) if read(parent)? == Mark::Aufs => Ok(Mark::Aufs),
+        Some(parent) => bail!("it is within {}, the mark of something that is deleted", parent.escape_ascii()),
+    }
+}
+
 /// Whether a file is overlayfs's whiteout.
 pub fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(0, 0)
@@ -103,6 +115,9 @@ mod tests {
         assert_eq!(read(b".wh..hidden").unwrap(), Mark::Removed(b".hidden"));
         assert_eq!(read(b".wh..wh..opq").unwrap(), Mark::Opaque);
         assert_eq!(read(b".wh..wh.plnk").unwrap(), Mark::Aufs);
+        assert_eq!(read_path(&[b"a", b".wh..wh.orph"], b"x").unwrap(), Mark::Aufs);
+        assert_eq!(read_path(&[b"a"], b".wh.x").unwrap(), Mark::Removed(b"x"));
+        assert!(read_path(&[b".wh.a"], b"x").is_err());
         for bad in [&b".wh."[..], b".wh..", b".wh..."] {
             assert!(read(bad).is_err(), "{}", bad.escape_ascii());
         }

@@ -6,7 +6,7 @@ use crate::cli::MountArgs;
 use crate::mount::overlay::Overlay;
 use crate::{
     image::{self, store},
-    layer,
+    layer::{self, below},
 };
 use anyhow::{Context, Result, bail};
 use layout::{Digest, Layout, images};
@@ -19,13 +19,10 @@ use std::path::{Path, PathBuf};
 pub fn run(layout: &Layout, args: &MountArgs) -> Result<()> {
     // Shared, so that no layer is removed between being found and being in use.
     let _held = store::hold(layout)?;
-    let mut layers = match &args.image {
+    let layers = match &args.image {
         Some(image) => layers_of(layout, image)?,
         None => extracted(layout, &args.layers)?,
     };
-    // overlayfs needs one layer under an upper folder, and two without one. `scratch` has none.
-    let needed = if args.upper.is_some() { 1 } else { 2 };
-    fill_up(layout, &mut layers, needed)?;
     let absolute = |dir: &Path| -> Result<PathBuf> {
         std::path::absolute(dir).with_context(|| format!("resolve {}", dir.display()))
     };
@@ -38,41 +35,49 @@ pub fn run(layout: &Layout, args: &MountArgs) -> Result<()> {
     for (dir, mode) in dirs.chain([(args.target.as_path(), 0o755)]) {
         make_dir(dir, mode)?;
     }
-    overlay_of(layout, &layers, upper).mount(&absolute(&args.target)?, args.classic)
+    let mut overlay = overlay_of(layout, &layers, upper)?;
+    overlay.volatile = args.volatile;
+    overlay.mount(&absolute(&args.target)?, args.classic)
 }
 
 /// An image as an overlay that can only be read. The caller holds the gc lock shared as long as it is in use.
 pub fn read_only(layout: &Layout, image: &str) -> Result<Overlay> {
-    let mut layers = layers_of(layout, image)?;
-    fill_up(layout, &mut layers, 2)?;
-    Ok(overlay_of(layout, &layers, None))
+    overlay_of(layout, &layers_of(layout, image)?, None)
 }
 
-/// Adds the empty layer where there are fewer layers than overlayfs needs.
-fn fill_up(layout: &Layout, layers: &mut Vec<Digest>, needed: usize) -> Result<()> {
-    if layers.len() < needed {
-        let empty = layer::empty(layout)?;
-        if !layers.contains(&empty) {
-            layers.insert(0, empty);
+/// The overlay of a stack of layers, lowest first.
+fn overlay_of(layout: &Layout, layers: &[Digest], upper: Option<(PathBuf, PathBuf)>) -> Result<Overlay> {
+    let mut lowers: Vec<PathBuf> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for name in images::layer_names(layout, layers).iter().rev() {
+        // Overlayfs takes no folder twice. Of a layer that an image has several times the highest is enough: it covers
+        // everything that the same layer further down could show.
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let folder = layout.layer_diff(name);
+        // Overlayfs does not look whether a root hides what is below it.
+        let hides = below::hides_all_below(&folder)?;
+        lowers.push(folder);
+        if hides {
+            break;
         }
     }
-    Ok(())
-}
-
-/// overlayfs takes no folder twice. Of a layer that an image has several times the highest is enough: it covers
-/// everything that the same layer further down could show.
-fn overlay_of(layout: &Layout, layers: &[Digest], upper: Option<(PathBuf, PathBuf)>) -> Overlay {
-    let mut seen = BTreeSet::new();
-    let highest = layers.iter().rev().filter(|layer| seen.insert(*layer));
-    Overlay { lowers: highest.map(|layer| layout.layer_diff(layer)).collect(), upper }
-}
-
-/// The layers of an image, lowest first, all of them extracted.
-fn layers_of(layout: &Layout, wanted: &str) -> Result<Vec<Digest>> {
-    let (id, diff_ids, blobs) = match image::config_by_id(layout, wanted) {
-        Some((_, config)) if config.rootfs.diff_ids.iter().all(|layer| layout.layer_diff(layer).is_dir()) => {
-            return Ok(config.rootfs.diff_ids);
+    // Overlayfs needs one layer under an upper folder, and two without one. `scratch` has none.
+    let needed = if upper.is_some() { 1 } else { 2 };
+    if lowers.len() < needed {
+        let empty = layer::empty(layout)?;
+        if seen.insert(empty.clone()) {
+            lowers.push(layout.layer_diff(&empty));
         }
+    }
+    Ok(Overlay { lowers, upper, volatile: false, layers: layout.layers() })
+}
+
+/// The layers of an image by their diff ids, lowest first, all of them extracted.
+pub fn layers_of(layout: &Layout, wanted: &str) -> Result<Vec<Digest>> {
+    let (id, diff_ids, blobs) = match image::config_by_id(layout, wanted) {
+        Some((_, config)) if is_extracted(layout, &config.rootfs.diff_ids) => return Ok(config.rootfs.diff_ids),
         // It may be for another platform than the host's, of an image that has several.
         Some((id, config)) => {
             let manifest = images::platforms::manifest_of(layout, &id)?;
@@ -87,15 +92,19 @@ fn layers_of(layout: &Layout, wanted: &str) -> Result<Vec<Digest>> {
     if diff_ids.len() != blobs.len() {
         bail!("the image {id} has {} layers and {} diff ids", blobs.len(), diff_ids.len());
     }
-    for (diff_id, blob) in diff_ids.iter().zip(&blobs) {
-        layer::ensure(layout, diff_id, blob)?;
+    for (at, (diff_id, blob)) in diff_ids.iter().zip(&blobs).enumerate() {
+        layer::ensure(layout, &diff_ids[..at], diff_id, blob)?;
     }
     Ok(diff_ids)
 }
 
+fn is_extracted(layout: &Layout, layers: &[Digest]) -> bool {
+    images::layer_names(layout, layers).iter().all(|name| layout.layer_diff(name).is_dir())
+}
+
 fn extracted(layout: &Layout, layers: &[Digest]) -> Result<Vec<Digest>> {
-    for layer in layers {
-        if !layout.layer_diff(layer).is_dir() {
+    for (layer, name) in layers.iter().zip(images::layer_names(layout, layers)) {
+        if !layout.layer_diff(&name).is_dir() {
             bail!("no such layer: {layer}");
         }
     }

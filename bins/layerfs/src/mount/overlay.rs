@@ -4,6 +4,10 @@
 //! `lowerdir=A:B,upperdir=C,workdir=D`: it must fit into a page, and commas and colons in paths need a backslash. The new one is
 //! fsopen(2), one fsconfig(2) call an option (`lowerdir+` once a layer, kernel 6.8), fsmount(2) and move_mount(2): no
 //! limit, no escaping, and a sentence from the kernel when something is wrong.
+//!
+//! A page has room for some fifty layers by their paths, and for as many as overlayfs takes by the numbers of open folders: with
+//! `/proc/self/fd` as the working folder a layer is called `17`. Such a mount does not say what it shows, so its source says
+//! whose it is, and `gc` keeps all layers as long as it is there.
 
 use crate::layer::beneath;
 use anyhow::{Context, Result, anyhow, bail};
@@ -31,6 +35,10 @@ pub const SPECIAL: &[u8] = b":,";
 /// The longest value that fsconfig(2) takes, and the room that mount(2) has for options.
 const MAX_VALUE: usize = 255;
 const PAGE: usize = 4096;
+/// The most layers that overlayfs takes (`OVL_MAX_STACK`).
+const MAX_LAYERS: usize = 500;
+/// Where each open file of this process has a name, its number.
+const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// What is to be mounted.
 #[derive(Debug)]
@@ -39,6 +47,10 @@ pub struct Overlay {
     pub lowers: Vec<PathBuf>,
     /// The folder for changes, and overlayfs's scratch folder. Without them the mount is read-only.
     pub upper: Option<(PathBuf, PathBuf)>,
+    /// Whether fsync(2) does nothing in it, nor does an umount wait for the disk: the changes need not survive a power cut.
+    pub volatile: bool,
+    /// The store's folder of layers: the mount's source, if its layers are named by descriptors.
+    pub layers: PathBuf,
 }
 
 impl Overlay {
@@ -50,6 +62,14 @@ impl Overlay {
         }
         if let Some((_, work)) = &self.upper {
             clear_volatile(work)?;
+        }
+        if self.lowers.len() > MAX_LAYERS {
+            bail!(
+                "{}: the image has {} layers, and overlayfs takes {MAX_LAYERS}: make one layer of several \
+                 (mount its lower ones apart, tar and import them)",
+                failed(),
+                self.lowers.len()
+            );
         }
         if let ([only], None) = (self.lowers.as_slice(), &self.upper) {
             return mount_bind_read_only(only, target).with_context(failed);
@@ -89,13 +109,14 @@ impl Overlay {
                     .map_err(|error| explained(error, &fs))
                     .with_context(|| shown(key, path))?;
             }
-            // Nothing is synced when it is unmounted: a container's changes need not survive a power cut.
-            fsconfig_set_flag(&fs, "volatile").map_err(|error| explained(error, &fs))?;
+            if self.volatile {
+                fsconfig_set_flag(&fs, "volatile").map_err(|error| explained(error, &fs))?;
+            }
         }
         for (key, value) in OPTIONS {
             fsconfig_set_string(&fs, key, value).map_err(|error| explained(error, &fs)).context(key)?;
         }
-        fsconfig_set_string(&fs, "source", "overlay").map_err(|error| explained(error, &fs))?;
+        fsconfig_set_string(&fs, "source", self.source(&open)?).map_err(|error| explained(error, &fs))?;
         fsconfig_create(&fs).map_err(|error| explained(error, &fs))?;
         let attributes = if self.upper.is_none() { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() };
         let mounted = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).context("fsmount")?;
@@ -103,41 +124,56 @@ impl Overlay {
         Ok(true)
     }
 
+    /// What the mount is said to be of: overlays are of nothing, but see the top of this file.
+    fn source(&self, open: &[OwnedFd]) -> Result<String> {
+        if open.is_empty() { Ok("overlay".to_owned()) } else { source_of(&self.layers) }
+    }
+
     /// The old way.
     fn mount_classic(&self, target: &Path) -> Result<()> {
         let mut open = Vec::new();
-        let mut options = self.options(usize::MAX, &mut open)?;
+        let mut options = self.options(|path| Ok(path.as_os_str().as_bytes().to_vec()))?;
         if options.len() >= PAGE {
-            options = self.options(0, &mut open)?;
+            // Relative to the folder of all descriptors, which is therefore the working one while it is mounted.
+            options = self.options(|path| by_descriptor(path, &mut open).map(|number| number.into_bytes()))?;
+            std::env::set_current_dir(DESCRIPTORS).with_context(|| format!("go to {DESCRIPTORS}"))?;
         }
         if options.len() >= PAGE {
             bail!("{} layers are too many for one page of mount options", self.lowers.len());
         }
         let flags = if self.upper.is_none() { MountFlags::RDONLY } else { MountFlags::empty() };
         let options = CString::new(options).context("a path holds a NUL")?;
-        mount("overlay", target, "overlay", flags, options.as_c_str())
+        mount(self.source(&open)?, target, "overlay", flags, options.as_c_str())
             .with_context(|| format!("mount -t overlay -o {}", options.to_string_lossy()))
     }
 
-    /// The option string, in which paths of more than `max` bytes are named by descriptors.
-    fn options(&self, max: usize, open: &mut Vec<OwnedFd>) -> Result<Vec<u8>> {
+    /// The option string, in which `name` names the folders.
+    fn options(&self, mut name: impl FnMut(&Path) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         let mut lowers = Vec::new();
         for lower in &self.lowers {
-            lowers.push(escape(&short_path(lower, max, open)?, SPECIAL));
+            lowers.push(escape(&name(lower)?, SPECIAL));
         }
         let mut options = [b"lowerdir=", lowers.join(&b':').as_slice()].concat();
         if let Some((upper, work)) = &self.upper {
             for (key, path) in [(",upperdir=", upper), (",workdir=", work)] {
                 options.extend_from_slice(key.as_bytes());
-                options.extend(escape(&short_path(path, max, open)?, b","));
+                options.extend(escape(&name(path)?, b","));
             }
-            options.extend_from_slice(b",volatile");
+            if self.volatile {
+                options.extend_from_slice(b",volatile");
+            }
         }
         for (key, value) in OPTIONS {
             options.extend(format!(",{key}={value}").bytes());
         }
         Ok(options)
     }
+}
+
+/// The source of a mount of layers that it does not name: the number of the folder of all layers, as its path may be too long.
+pub fn source_of(layers: &Path) -> Result<String> {
+    let stat = rustix::fs::stat(layers).with_context(|| format!("look at {}", layers.display()))?;
+    Ok(format!("layers:{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// One folder is nothing to lay over another: it is shown at a second place.
@@ -152,11 +188,16 @@ fn short_path(path: &Path, max: usize, open: &mut Vec<OwnedFd>) -> Result<Vec<u8
     if path.as_os_str().len() <= max {
         return Ok(path.as_os_str().as_bytes().to_vec());
     }
+    Ok(format!("{DESCRIPTORS}/{}", by_descriptor(path, open)?).into_bytes())
+}
+
+/// Opens a folder; gives its name in [`DESCRIPTORS`].
+fn by_descriptor(path: &Path, open: &mut Vec<OwnedFd>) -> Result<String> {
     let fd = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .with_context(|| format!("open {}", path.display()))?;
-    let short = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let number = fd.as_raw_fd().to_string();
     open.push(fd);
-    Ok(short.into_bytes())
+    Ok(number)
 }
 
 /// Puts a backslash before each byte of `special`, and before each backslash.
@@ -236,9 +277,13 @@ mod tests {
 
     #[test]
     fn paths_are_escaped_for_the_option_string() {
-        let overlay =
-            Overlay { lowers: vec!["/l/a,b".into(), "/l/c:d\\e".into()], upper: Some(("/u,1:2".into(), "/w".into())) };
-        let options = overlay.options(usize::MAX, &mut Vec::new()).unwrap();
+        let overlay = Overlay {
+            lowers: vec!["/l/a,b".into(), "/l/c:d\\e".into()],
+            upper: Some(("/u,1:2".into(), "/w".into())),
+            volatile: true,
+            layers: "/l".into(),
+        };
+        let options = overlay.options(|path| Ok(path.as_os_str().as_bytes().to_vec())).unwrap();
         assert_eq!(
             String::from_utf8(options).unwrap(),
             r"lowerdir=/l/a\,b:/l/c\:d\\e,upperdir=/u\,1:2,workdir=/w,volatile,index=off,metacopy=off,redirect_dir=nofollow"

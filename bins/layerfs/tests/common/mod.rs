@@ -251,6 +251,40 @@ impl Tar {
     }
 }
 
+/// A zstd frame that stores data as it is, in blocks; `zeros` more bytes are blocks of a repeated byte.
+pub fn zstd(data: &[u8], zeros: u64) -> Vec<u8> {
+    const BLOCK: usize = 128 << 10;
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+    let header = |kind: u32, size: usize| ((size as u32) << 3 | kind << 1).to_le_bytes()[..3].to_vec();
+    for chunk in data.chunks(BLOCK) {
+        frame.extend(header(0, chunk.len()));
+        frame.extend_from_slice(chunk);
+    }
+    for _ in 0..zeros / BLOCK as u64 {
+        frame.extend(header(1, BLOCK));
+        frame.push(0);
+    }
+    // The last block, of nothing.
+    frame.extend([1, 0, 0]);
+    frame
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Whether a program is there; says so where it is not. In CI nothing is skipped.
+pub fn have(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    assert!(found || std::env::var_os("CI").is_none(), "{program} is not installed, and in CI nothing is skipped");
+    if !found {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    found
+}
+
 /// The tar of a small root filesystem.
 pub fn small_root() -> Vec<u8> {
     Tar::new()

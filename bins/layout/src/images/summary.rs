@@ -157,9 +157,9 @@ pub struct LayerSizes(BTreeMap<Digest, u64>);
 impl LayerSizes {
     /// Sum of the sizes of all files of these layers, in bytes.
     pub fn sum(&mut self, layout: &Layout, layers: &[Digest]) -> Result<u64> {
-        let mut sum = 0;
+        let mut sum: u64 = 0;
         for layer in layers {
-            sum += match self.0.get(layer) {
+            let size = match self.0.get(layer) {
                 Some(size) => *size,
                 None => {
                     let size = super::layer_size(layout, layer)?;
@@ -167,6 +167,13 @@ impl LayerSizes {
                     size
                 }
             };
+            // Not extracted, or extracted for this stack of layers alone.
+            if size == 0 {
+                return super::layer_names(layout, layers)
+                    .iter()
+                    .try_fold(0, |sum: u64, name| Ok(sum.saturating_add(super::layer_size(layout, name)?)));
+            }
+            sum = sum.saturating_add(size);
         }
         Ok(sum)
     }

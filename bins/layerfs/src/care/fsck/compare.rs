@@ -27,9 +27,10 @@ pub fn read_folder(dir: &Path) -> Result<Tree> {
     })
 }
 
-/// Says how `found`, which was read from the folder `dir`, differs from `wanted`, path by path.
-pub fn differences(wanted: &Tree, found: &Tree, dir: &Path) -> Vec<String> {
-    let mut compare = Compare { wanted, found, dir, pairs: HashMap::new(), said: Vec::new() };
+/// Says how `found`, which was read from the folder `dir`, differs from `wanted`, path by path; unless `all` is set, not what is in
+/// the folder alone.
+pub fn differences(wanted: &Tree, found: &Tree, dir: &Path, all: bool) -> Vec<String> {
+    let mut compare = Compare { wanted, found, dir, all, pairs: HashMap::new(), said: Vec::new() };
     let mut todo = vec![(Vec::new(), 0, 0)];
     while let Some((path, a, b)) = todo.pop() {
         let path: Vec<u8> = path;
@@ -46,7 +47,7 @@ pub fn differences(wanted: &Tree, found: &Tree, dir: &Path) -> Vec<String> {
                 None => compare.say(&join(name), "it is not there"),
             }
         }
-        for name in there.keys().filter(|name| !names.contains_key(*name)) {
+        for name in there.keys().filter(|name| all && !names.contains_key(*name)) {
             compare.say(&join(name), "the layer does not have it");
         }
     }
@@ -57,6 +58,8 @@ struct Compare<'a> {
     wanted: &'a Tree,
     found: &'a Tree,
     dir: &'a Path,
+    /// Whether all that the folder has must be in the archive.
+    all: bool,
     /// Which file of the one tree is which of the other.
     pairs: HashMap<usize, usize>,
     said: Vec<String>,
@@ -100,6 +103,9 @@ impl Compare<'_> {
     }
 
     fn attributes(&mut self, path: &[u8], wanted: &Node, found: &Node) {
+        if !self.all && wanted.attributes.is_none() {
+            return;
+        }
         // What is left out, on either side, is what a folder is made with.
         let plain = Attributes { mode: 0o755, owner: (0, 0), mtime: i64::MAX, xattrs: Default::default() };
         let (a, b) = (wanted.attributes.as_ref().unwrap_or(&plain), found.attributes.as_ref().unwrap_or(&plain));

@@ -4,6 +4,7 @@
 use crate::archive::read::TarReader;
 use crate::care::fsck::tree::Tree;
 use crate::care::fsck::{Blob, Check, Folder, Object, compare};
+use crate::layer::compression::Compression;
 use crate::layer::{self, examine};
 use anyhow::{Context, Result};
 use layout::Digest;
@@ -39,7 +40,7 @@ impl Check<'_> {
             return Folder::Damaged;
         }
         let info = match layer::info(self.layout, diff_id) {
-            Ok(Some(info)) if info.diff_id == *diff_id => info,
+            Ok(Some(info)) if info.name() == diff_id => info,
             Ok(Some(info)) => {
                 self.say(object(), format!("layer.json is of {}", info.diff_id));
                 return Folder::Damaged;
@@ -61,7 +62,7 @@ impl Check<'_> {
             Ok(tree)
         });
         match (tree, self.blobs.get(&info.blob.digest)) {
-            (Some(Ok(tree)), Some(Blob::Whole { diff_id: Some(found), .. })) if found == diff_id => {
+            (Some(Ok(tree)), Some(Blob::Whole { diff_id: Some(found), .. })) if *found == info.diff_id => {
                 self.compare(&info, &tree, &diff)
             }
             (Some(Ok(_)), Some(Blob::Whole { .. })) => {
@@ -78,7 +79,8 @@ impl Check<'_> {
 
     fn compare(&mut self, info: &LayerInfo, wanted: &Tree, diff: &Path) -> Folder {
         let mut wrong = match compare::read_folder(diff) {
-            Ok(found) => compare::differences(wanted, &found, diff),
+            // What was copied from below is in the folder, and not in the archive.
+            Ok(found) => compare::differences(wanted, &found, diff, info.chain_id.is_none()),
             Err(error) => vec![format!("{error:#}")],
         };
         if wanted.size().is_some_and(|size| size != info.size) {
@@ -95,9 +97,9 @@ impl Check<'_> {
         }
         let more = wrong.len().saturating_sub(MOST);
         wrong.truncate(MOST);
-        wrong.into_iter().for_each(|problem| self.say(Object::Layer(info.diff_id.clone()), problem));
+        wrong.into_iter().for_each(|problem| self.say(Object::Layer(info.name().clone()), problem));
         if more > 0 {
-            self.say(Object::Layer(info.diff_id.clone()), format!("{more} more differences"));
+            self.say(Object::Layer(info.name().clone()), format!("{more} more differences"));
         }
         Folder::Damaged
     }
@@ -124,7 +126,7 @@ impl Check<'_> {
         });
         let wrong = match read {
             Ok((examined, size)) if examined.digest == *digest => {
-                let compressed = examined.compressed;
+                let compressed = examined.compression != Some(Compression::None);
                 let (diff_id, found) = match examined.content {
                     Ok((diff_id, found)) => (Some(diff_id), Ok(found)),
                     Err(error) => (None, Err(error)),

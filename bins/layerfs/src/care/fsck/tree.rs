@@ -3,6 +3,7 @@
 
 use crate::archive::member::{Kind, Member};
 use crate::archive::read::TarReader;
+use crate::archive::sparse;
 use crate::layer::{beneath, whiteout};
 use anyhow::{Context, Result, bail};
 use layout::Digest;
@@ -75,7 +76,7 @@ impl Tree {
         while let Some(at) = todo.pop() {
             match &self.nodes[at].what {
                 What::Dir(_, names) => todo.extend(names.values()),
-                What::File(size, _) if seen.insert(at) => sum += size,
+                What::File(size, _) if seen.insert(at) => sum = u64::saturating_add(sum, *size),
                 What::Below => return None,
                 _ => {}
             }
@@ -90,9 +91,13 @@ impl Tree {
             self.nodes[0].attributes = Some(attributes(&member, None));
             return Ok(());
         };
+        let mark = whiteout::read_path(parents, name).with_context(failed)?;
+        if mark == whiteout::Mark::Aufs {
+            return Ok(());
+        }
         let parent = self.resolve(parents, true).with_context(failed)?;
         let old = self.child(parent, name);
-        match whiteout::read(name).with_context(failed)? {
+        match mark {
             whiteout::Mark::None => {}
             whiteout::Mark::Aufs => return Ok(()),
             whiteout::Mark::Opaque => return self.make_opaque(parent),
@@ -100,7 +105,8 @@ impl Tree {
         }
         let what = match &member.kind {
             Kind::File => {
-                let mut hashed = HashingReader::new(data);
+                // A hole is zeros.
+                let mut hashed = HashingReader::new(sparse::Filled::new(data, &member));
                 io::copy(&mut hashed, &mut io::sink()).with_context(failed)?;
                 let (_, digest, size) = hashed.finish();
                 What::File(size, digest)
