@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::http::{End, Reply, Seen, Server};
+use common::http::{Dead, End, Reply, Seen, Server};
 use common::registry::{Content, User, refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -134,9 +134,8 @@ fn redirects_come_to_an_end() {
 #[test]
 fn what_cannot_be_reached_is_said_with_what_to_do() {
     let user = User::new();
-    // A port that was free a moment ago, and that the kernel does not give away again so soon.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let said = user.fails(&["pull", &format!("127.0.0.1:{port}/app:1")]);
+    let dead = Dead::new();
+    let said = user.fails(&["pull", &format!("127.0.0.1:{}/app:1", dead.port)]);
     assert!(said.contains("connection refused: nobody listens there"), "{said}");
     let said = user.fails(&["pull", "registry.invalid/app:1"]);
     assert!(said.contains("no such host: nobody knows the name registry.invalid"), "{said}");

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::http::{Proxy, Reply, Server, Tls};
+use common::http::{Dead, Proxy, Reply, Server, Tls};
 use common::registry::{Content, User, refusal};
 use std::fs;
 use std::net::TcpStream;
@@ -39,7 +39,11 @@ impl Certificates {
             openssl req -x509 -new -key self.key -days 30 -subj /CN=registry.invalid -extensions self -out self.crt &&
             sign server \"subjectAltName=$names\\nextendedKeyUsage=serverAuth\\n\" &&
             sign stranger 'subjectAltName=DNS:other.invalid\\n' && sign nameless 'extendedKeyUsage=serverAuth\\n' &&
-            sign client 'extendedKeyUsage=clientAuth\\n'";
+            sign client 'extendedKeyUsage=clientAuth\\n' &&
+            cp server.key expired.key && cp self.key old.key &&
+            openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -set_serial 2 -days -1 -extfile server.ext -out expired.crt &&
+            openssl req -new -key self.key -subj /CN=registry.invalid -out old.csr &&
+            openssl x509 -req -in old.csr -signkey self.key -days -1 -extfile openssl.cnf -extensions self -out old.crt";
         let made = Command::new("sh").args(["-c", script]).current_dir(dir.path()).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Certificates(dir)
@@ -206,12 +210,19 @@ fn a_certificate_that_signed_itself_is_believed_if_it_is_that_very_one() {
 }
 
 #[test]
-fn a_certificate_for_somebody_else_is_refused() {
+fn a_certificate_for_somebody_else_or_of_the_past_is_refused() {
     let (user, content, certificates) = (User::new(), Content::new("app"), Certificates::new());
     user.trust(HOST, "ca.crt", &certificates.path("ca.crt"));
     let stranger = certificates.server("stranger", &content);
     let said = refuses(&user, &Proxy::new(&[(HOST, stranger.port)]));
     assert!(said.contains("x509: certificate is valid for other.invalid, not for registry.invalid"), "{said}");
+    for name in ["expired", "old"] {
+        // To lie there does not make it younger.
+        user.trust(HOST, "old.crt", &certificates.path("old.crt"));
+        let server = certificates.server(name, &content);
+        let said = refuses(&user, &Proxy::new(&[(HOST, server.port)]));
+        assert!(said.contains("x509: certificate has expired"), "{said}");
+    }
     let nameless = certificates.server("nameless", &content);
     let said = refuses(&user, &Proxy::new(&[(HOST, nameless.port)]));
     assert!(said.contains("subjectAltName"), "{said}");
@@ -314,10 +325,10 @@ fn a_mirror_is_asked_before_docker_io_and_whatever_it_lacks_is_had_from_there() 
             "trouble" => Reply::new(500, "boom"),
             _ => refusal(404, "MANIFEST_UNKNOWN", "not here"),
         });
-        let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let dead = Dead::new();
         user.settings(&format!(
-            "{{\"registry-mirrors\": [\"http://127.0.0.1:{dead}\", \"http://127.0.0.1:{}/\"]}}",
-            mirror.port
+            "{{\"registry-mirrors\": [\"http://127.0.0.1:{}\", \"http://127.0.0.1:{}/\"]}}",
+            dead.port, mirror.port
         ));
         user.trust("registry-1.docker.io", "ca.crt", &certificates.path("ca.crt"));
         let proxy = Proxy::new(&[("registry-1.docker.io:443", hub.port)]);

@@ -1,12 +1,14 @@
 //! A web server that answers what a test wants, TLS around it, and a proxy that leads any name to it.
 
+use rustix::net::{AddressFamily, SocketType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -238,6 +240,21 @@ fn read_request(reader: &mut BufReader<&mut dyn Stream>) -> io::Result<Option<Se
 fn read_body(reader: &mut BufReader<&mut dyn Stream>, seen: &mut Seen) -> io::Result<()> {
     let length = seen.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     reader.take(length).read_to_end(&mut seen.body).map(drop)
+}
+
+/// A port of this machine that nobody listens at, and nobody else gets, as long as it is held.
+pub struct Dead {
+    pub port: u16,
+    _socket: OwnedFd,
+}
+
+impl Dead {
+    pub fn new() -> Dead {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+        Dead { port: address.port(), _socket: socket }
+    }
 }
 
 /// A proxy that knows what is behind each `HOST:PORT`, as the name server of the tests' own network.
