@@ -183,6 +183,25 @@ fn an_image_that_is_missing_is_pulled_and_run() {
 }
 
 #[test]
+fn a_build_gets_the_image_that_it_begins_with() {
+    let registry = Registry::plain();
+    let (sandbox, name) = with_app(&registry);
+    sandbox.ctr(["push", "-q", &name]).ok();
+    let fresh = Sandbox::new();
+    std::fs::write(fresh.path().join("Dockerfile"), format!("FROM {name}\nENV A=1\n")).unwrap();
+    let build = fresh.ctr(["build", "-t", "built", "."]).ok();
+    let build =
+        build.shows("v1: Pulling from team/app").shows("Status: Downloaded newer image").shows("Successfully built");
+    assert!(!build.stdout.contains(&format!("\n{name}\n")), "{build}");
+    fresh.ctr(["run", "--rm", "built"]).ok().prints("made");
+    let id = fresh.ctr(["build", "-q", "."]).ok();
+    assert_eq!(id.stdout.lines().count(), 1, "{id}");
+    std::fs::write(fresh.path().join("Dockerfile"), format!("FROM {}\n", registry.name("none"))).unwrap();
+    fresh.ctr(["build", "."]).exits(1).says("not found: manifest unknown");
+    is_sound(&fresh);
+}
+
+#[test]
 fn tags_are_pushed_and_pulled_all_at_once() {
     let registry = Registry::plain();
     let (sandbox, name) = with_app(&registry);

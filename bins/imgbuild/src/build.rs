@@ -14,6 +14,8 @@ use crate::stage::Stage;
 use crate::store::Store;
 use crate::tools::Tools;
 use anyhow::{Context, Result, bail};
+use layout::images::Image;
+use layout::tool::{Call, Tool};
 use layout::{Digest, Layout, Reference, exit};
 use std::collections::BTreeMap;
 use std::fs;
@@ -221,14 +223,20 @@ impl Build<'_> {
         Ok(found.map(|image| image.id.clone()))
     }
 
-    /// FROM: the stage begins with an image that is there, or with nothing.
+    /// Gets an image from its registry.
+    fn pull(&self, name: &str) -> Result<Image> {
+        let call = Call::new(Tool::Layerfs).args(["pull", "--status-only", name]);
+        self.doer.tools.pass(&call, self.output.file())?;
+        self.store.base(name)?.with_context(|| format!("No such image: {name}"))
+    }
+
+    /// FROM: the stage begins with an image that is there or can be pulled, or with nothing.
     fn from(&mut self, name: &str) -> Result<()> {
         self.stage.args.enter_stage();
         if name != "scratch" {
-            let Some(base) = self.store.base(name)? else {
-                bail!(
-                    "No such image: {name} (`ctr images` lists those that are there; `ctr import` makes one of a tar)"
-                );
+            let base = match self.store.base(name)? {
+                Some(base) => base,
+                None => self.pull(name)?,
             };
             let triggers = base.config.config.extra.get("OnBuild").and_then(|triggers| triggers.as_array());
             if triggers.is_some_and(|triggers| !triggers.is_empty()) {

@@ -70,6 +70,33 @@ impl Tools {
         self.wait(&mut child, name, stop)
     }
 
+    /// Runs a call with `output` as its standard output. A signal ends it.
+    ///
+    /// # Errors
+    /// It failed: with what it said.
+    pub fn pass(&self, call: &Call, output: &File) -> Result<()> {
+        self.show(call);
+        let name = call.tool.name();
+        let mut command = call.command()?;
+        let mut err = memory_file("errors")?;
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().context("duplicate the output")?)
+            .stderr(err.try_clone().context("duplicate")?);
+        let mut child = command.spawn().with_context(|| format!("run {name}"))?;
+        let pid = Pid::from_child(&child);
+        let status = self.wait(&mut child, name, || terminate(pid))?;
+        self.signals.check()?;
+        let said = String::from_utf8_lossy(&read_back(&mut err)?).trim_end().to_owned();
+        if !status.success() {
+            return Err(exit::coded(exit::TOOL, if said.is_empty() { format!("{name}: {status}") } else { said }));
+        }
+        if !said.is_empty() {
+            eprintln!("{said}");
+        }
+        Ok(())
+    }
+
     /// Stopping: runs a call whatever signals came; that it fails is expected when there is nothing to stop (yet).
     pub fn try_quietly(&self, call: &Call) {
         self.show(call);
@@ -107,7 +134,7 @@ impl Tools {
         };
         if written.is_err() {
             // What it got is not the whole: it must not take it for that.
-            terminate(&child);
+            terminate(Pid::from_child(&child));
         }
         let status = self.wait(&mut child, name, || {})?;
         self.signals.check()?;
@@ -140,9 +167,10 @@ impl Tools {
     }
 }
 
-fn terminate(child: &Child) {
+/// Ends a child that has not been waited for.
+fn terminate(child: Pid) {
     // A child that has ended already is what is wanted.
-    let _ = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).and_then(|fd| pidfd_send_signal(&fd, Signal::TERM));
+    let _ = pidfd_open(child, PidfdFlags::empty()).and_then(|fd| pidfd_send_signal(&fd, Signal::TERM));
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -199,7 +199,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
             "FROM base\n\nRUNN x",
             "context/Dockerfile:3:1: dockerfile parse error line 3: unknown instruction: RUNN: did you mean RUN?",
         ),
-        ("FROM nosuch:1", "context/Dockerfile:1: No such image: nosuch:1"),
+        ("FROM localhost:1/nosuch:1", "context/Dockerfile:1: layerfs: ask localhost:1: connection refused"),
         ("FROM base\nEXPOSE nope", "context/Dockerfile:2: Invalid containerPort: nope"),
         ("FROM base\nWORKDIR ${x", "context/Dockerfile:2: failed to process \"${x\": syntax error: missing '}'"),
         ("FROM base\nUSER nobody\nRUN true", "context/Dockerfile:3: unable to find user nobody"),

@@ -1,8 +1,15 @@
 //! Why threads that work together give up: the first error, which stops them all; theirs follow from it.
 
+use crate::registry::explain::{Refused, Unreachable};
 use anyhow::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+/// Adds what was being done to an error, unless it is a registry's own, which is a sentence that names the image.
+pub fn about(error: Error, what: impl FnOnce() -> String) -> Error {
+    let is_registrys = error.chain().any(|cause| cause.is::<Refused>() || cause.is::<Unreachable>());
+    if is_registrys { error } else { error.context(what()) }
+}
 
 /// See the module. Shared by the threads.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use crate::image::{self, store};
 use crate::registry::arrival::Arrival;
 use crate::registry::choose::{self, Document};
 use crate::registry::download::{Body, Event, Wanted};
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, about};
 use crate::registry::progress::Progress;
 use crate::registry::repository::{Access, Repository};
 use crate::registry::settings::Settings;
@@ -50,7 +50,7 @@ pub fn run(layout: &Layout, config: &Path, args: &PullArgs) -> Result<()> {
     };
     let mut news = false;
     for reference in &wanted {
-        news |= pull.image(reference).with_context(|| format!("pull {reference}"))?;
+        news |= pull.image(reference).map_err(|error| about(error, || format!("pull {reference}")))?;
     }
     let (shown, full) = match args.all_tags {
         true => (reference.repository(), format!("{}/{}", reference.domain, reference.path)),

@@ -5,7 +5,7 @@
 use crate::cli::PushArgs;
 use crate::image::{self, store};
 use crate::output;
-use crate::registry::failure::Failure;
+use crate::registry::failure::{Failure, about};
 use crate::registry::progress::Progress;
 use crate::registry::pull::has_tag;
 use crate::registry::repository::{Access, Repository};
@@ -50,7 +50,7 @@ pub fn run(layout: &Layout, config: &Path, args: &PushArgs) -> Result<()> {
         images,
     };
     for (tag, listed) in &wanted {
-        push.image(tag, listed).with_context(|| format!("push {}:{tag}", reference.repository()))?;
+        push.image(tag, listed).map_err(|error| about(error, || format!("push {}:{tag}", reference.repository())))?;
     }
     match (args.quiet, args.all_tags) {
         (false, _) => Ok(()),
