@@ -99,17 +99,19 @@ pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     chains
 }
 
+/// Of [`LayerInfo`] the size alone.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LayerSize {
+    size: u64,
+}
+
 /// The size of one layer's files, in bytes, by the name of its folder; 0 where the layer was never extracted here.
 pub fn layer_size(layout: &Layout, name: &Digest) -> Result<u64> {
     let file = layout.layer_info(name);
     match std::fs::read(&file) {
         Ok(bytes) => {
-            #[derive(Deserialize)]
-            #[serde(rename_all = "PascalCase")]
-            struct Size {
-                size: u64,
-            }
-            let info: Size = serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display()))?;
+            let info: LayerSize = serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display()))?;
             Ok(info.size)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),

@@ -35,7 +35,7 @@ pub fn images(layout: &Layout, args: &cli::Images) -> Result<u8> {
     let parents: BTreeSet<_> = images.iter().filter_map(|image| image.parent.clone()).collect();
     // A build step: without a name, and another image stands on it.
     let is_step = |image: &Summary| image.names.is_empty() && parents.contains(&image.id);
-    let mut sizes = LayerSizes::default();
+    let mut sizes = LayerSizes::new(layout)?;
     let mut rows = Vec::new();
     for image in images.iter().filter(|image| (args.all || !is_step(image)) && filter.takes(image)) {
         rows.extend(image_rows(layout, image, args, &filter, &mut sizes)?);

@@ -17,7 +17,7 @@ pub fn ls(layout: &Layout, args: &LsArgs) -> Result<()> {
     if !args.all {
         hide_steps(&mut found);
     }
-    let mut sizes = LayerSizes::default();
+    let mut sizes = LayerSizes::new(layout)?;
     if args.json {
         let entries: Result<Vec<Value>> = found.iter().map(|image| entry(layout, image, &mut sizes)).collect();
         return output::json(&entries?);

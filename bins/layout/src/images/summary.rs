@@ -4,8 +4,12 @@ use super::{platforms, read_blob, with_tag};
 use crate::oci::image::{Descriptor, PARENT, REF_NAME, REPO_DIGESTS, RootFs};
 use crate::{Digest, Layout};
 use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags, open, openat};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// An image in a list.
 #[derive(Debug, Clone)]
@@ -68,6 +72,31 @@ struct Listed {
     annotations: BTreeMap<String, String>,
 }
 
+/// Reads small files of one folder one after the other: the way to the folder is gone once, and the memory is had once.
+#[derive(Debug)]
+struct Reader {
+    folder: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    fn new(folder: &Path) -> Result<Reader> {
+        let opened = open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let folder = opened.with_context(|| format!("open {}", folder.display()))?;
+        Ok(Reader { folder, buffer: vec![0; 16 << 10] })
+    }
+
+    /// A file as JSON; `None` where that is not as simple as it should be. It is then read again, with more care.
+    fn json<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.folder, name, flags, Mode::empty()).ok()?;
+        // A regular file gives all that it has at once.
+        let length = rustix::io::read(&file, self.buffer.as_mut_slice()).ok()?;
+        let whole = length < self.buffer.len();
+        serde_json::from_slice(self.buffer.get(..length).filter(|_| whole)?).ok()
+    }
+}
+
 /// What `index.json` lists, without the keys that do not matter here; where it is not as it should be, the slow way.
 fn listed(layout: &Layout) -> Result<Vec<Descriptor>> {
     let bytes = std::fs::read(layout.index()).unwrap_or_default();
@@ -90,6 +119,7 @@ fn listed(layout: &Layout) -> Result<Vec<Descriptor>> {
 /// All images, as [`super::all`] gives them.
 pub fn all(layout: &Layout) -> Result<Vec<Summary>> {
     let lines = listed(layout)?;
+    let mut blobs = Reader::new(&layout.blobs())?;
     let mut found: Vec<Summary> = Vec::new();
     let mut by_id: BTreeMap<Digest, usize> = BTreeMap::new();
     // What is listed under several names is read once.
@@ -98,7 +128,7 @@ pub fn all(layout: &Layout) -> Result<Vec<Summary>> {
         let known = ids.get(&listed.digest).and_then(|id| by_id.get(id)).copied();
         let at = match known {
             Some(at) => at,
-            None => match read(layout, listed) {
+            None => match read(layout, &mut blobs, listed) {
                 Ok(image) => {
                     ids.insert(&listed.digest, image.id.clone());
                     *by_id.entry(image.id.clone()).or_insert_with(|| {
@@ -123,10 +153,13 @@ pub fn all(layout: &Layout) -> Result<Vec<Summary>> {
     Ok(found)
 }
 
-fn read(layout: &Layout, listed: &Descriptor) -> Result<Summary> {
+fn read(layout: &Layout, blobs: &mut Reader, listed: &Descriptor) -> Result<Summary> {
+    fn document<T: DeserializeOwned>(layout: &Layout, blobs: &mut Reader, digest: &Digest) -> Result<T> {
+        blobs.json(digest.hex()).map_or_else(|| read_blob(layout, digest), Ok)
+    }
     let descriptor = platforms::choose(layout, listed, None)?;
-    let manifest: Manifest = read_blob(layout, &descriptor.digest)?;
-    let config: Config = read_blob(layout, &manifest.config.digest)?;
+    let manifest: Manifest = document(layout, blobs, &descriptor.digest)?;
+    let config: Config = document(layout, blobs, &manifest.config.digest)?;
     Ok(Summary {
         id: manifest.config.digest,
         manifest: descriptor.digest,
@@ -151,19 +184,28 @@ fn note(image: &mut Summary, listed: &Descriptor) -> Result<()> {
 }
 
 /// Sizes of layers that were looked at: images share them, and each is asked for once.
-#[derive(Debug, Default)]
-pub struct LayerSizes(BTreeMap<Digest, u64>);
+#[derive(Debug)]
+pub struct LayerSizes {
+    known: BTreeMap<Digest, u64>,
+    layers: Reader,
+}
 
 impl LayerSizes {
+    /// None is known yet.
+    pub fn new(layout: &Layout) -> Result<LayerSizes> {
+        Ok(LayerSizes { known: BTreeMap::new(), layers: Reader::new(&layout.layers())? })
+    }
+
     /// Sum of the sizes of all files of these layers, in bytes.
     pub fn sum(&mut self, layout: &Layout, layers: &[Digest]) -> Result<u64> {
         let mut sum: u64 = 0;
         for layer in layers {
-            let size = match self.0.get(layer) {
+            let size = match self.known.get(layer) {
                 Some(size) => *size,
                 None => {
-                    let size = super::layer_size(layout, layer)?;
-                    self.0.insert(layer.clone(), size);
+                    let info: Option<super::LayerSize> = self.layers.json(&format!("{}/layer.json", layer.hex()));
+                    let size = info.map_or_else(|| super::layer_size(layout, layer), |info| Ok(info.size))?;
+                    self.known.insert(layer.clone(), size);
                     size
                 }
             };
