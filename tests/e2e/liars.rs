@@ -351,3 +351,30 @@ fn memory_does_not_grow_with_the_layer() {
     sandbox.sh(&script).ok().shows("Pushed");
     sandbox.run(sandbox.tool("layerfs").arg("fsck")).ok();
 }
+
+#[test]
+fn a_layer_that_links_to_files_of_the_layer_below_is_extracted_above_it() {
+    let mut image = Image::new(0);
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo content > a && tar -cf 0 a && ln a b && tar -cf 1 a b && tar --delete -f 1 a";
+    assert!(std::process::Command::new("sh").args(["-c", script]).current_dir(dir.path()).status().unwrap().success());
+    let (mut listed, mut diff_ids) = (Vec::new(), Vec::new());
+    for number in ["0", "1"] {
+        let layer = std::fs::read(dir.path().join(number)).unwrap();
+        let size = layer.len();
+        let digest = image.put(layer);
+        listed.push(json!({"mediaType": LAYER, "digest": digest, "size": size}));
+        diff_ids.push(digest.clone());
+        image.layers.push(digest);
+    }
+    image.config["rootfs"]["diff_ids"] = json!(diff_ids);
+    image.manifest["layers"] = json!(listed);
+    image.seal();
+    let (sandbox, registry) = (Sandbox::new(), image.registry(|_, _| None));
+    succeeds(&sandbox, &image, &registry);
+    let layout = sandbox.layout();
+    let names = layout::images::layer_names(&layout, &diff_ids);
+    assert_eq!(std::fs::read_to_string(layout.layer_diff(&names[1]).join("b")).unwrap(), "content\n");
+    sandbox.run(sandbox.tool("layerfs").args(["rm", &name(&registry)])).ok();
+    assert_eq!(std::fs::read_dir(layout.layers()).unwrap().count(), 0);
+}

@@ -119,6 +119,18 @@ pub fn prepare_blob(layout: &Layout, input: impl Read + Send, diff_id: &Digest, 
     prepare_blob_on(layout, input, blob, &Below::Unknown, slice::from_ref(diff_id))
 }
 
+/// As [`prepare_blob`], for a layer that lies on the layers `below`, lowest first, all of them extracted.
+pub fn prepare_blob_above(
+    layout: &Layout,
+    input: impl Read + Send,
+    below: &[Digest],
+    diff_id: &Digest,
+    blob: &Descriptor,
+) -> Result<Prepared> {
+    let stack = [below, slice::from_ref(diff_id)].concat();
+    prepare_blob_on(layout, input, blob, &folders(layout, below), &stack)
+}
+
 fn prepare_blob_on(
     layout: &Layout,
     input: impl Read + Send,

@@ -88,6 +88,10 @@ struct Pull<'a> {
 struct Layer<'a> {
     blob: &'a Descriptor,
     diff_id: &'a Digest,
+    /// What it lies on, lowest first.
+    below: &'a [Digest],
+    /// Whether its files are here, from another blob.
+    is_extracted: bool,
     arrival: Arrival,
 }
 
@@ -158,18 +162,21 @@ impl Pull<'_> {
     /// Gets and extracts the layers that are not here. Those of an image that is `known` are not worth a word.
     fn layers(&self, manifest: &Manifest, config: &ImageConfig, known: bool) -> Result<()> {
         let mut seen = BTreeSet::new();
-        let all = manifest.layers.iter().zip(&config.rootfs.diff_ids);
-        let all = all.filter(|(blob, diff_id)| seen.insert((blob.digest.clone(), (*diff_id).clone())));
-        let mut missing = Vec::new();
-        for (blob, diff_id) in all {
-            if self.is_there(blob, diff_id) {
+        let (diff_ids, mut missing) = (&config.rootfs.diff_ids, Vec::new());
+        let names = images::layer_names(self.layout, diff_ids);
+        for (at, (blob, diff_id)) in manifest.layers.iter().zip(diff_ids).enumerate() {
+            if !seen.insert((&blob.digest, diff_id)) {
+                continue;
+            }
+            let is_extracted = names.get(at).is_some_and(|name| self.layout.layer_diff(name).is_dir());
+            if is_extracted && self.layout.blob(&blob.digest).exists() {
                 if !known {
                     self.progress.state(blob.digest.short(), "Already exists");
                 }
                 continue;
             }
             self.progress.state(blob.digest.short(), "Pulling fs layer");
-            missing.push(Layer { blob, diff_id, arrival: Arrival::default() });
+            missing.push(Layer { blob, diff_id, below: &diff_ids[..at], is_extracted, arrival: Arrival::default() });
         }
         self.check_room(&missing)?;
         for layer in missing.iter().skip(self.settings.max_downloads) {
@@ -191,10 +198,6 @@ impl Pull<'_> {
             }
         });
         failure.result()
-    }
-
-    fn is_there(&self, blob: &Descriptor, diff_id: &Digest) -> bool {
-        self.layout.layer_diff(diff_id).is_dir() && self.layout.blob(&blob.digest).exists()
     }
 
     /// A disk that is full half-way is a waste of time, and a size that is a lie is found out at once.
@@ -263,7 +266,7 @@ impl Pull<'_> {
                 self.progress.count(id, "Extracting", at, size);
             }
         });
-        if self.layout.layer_diff(layer.diff_id).is_dir() {
+        if layer.is_extracted {
             // Known from another blob; whether this one holds the same has to be seen.
             let (_, found) = layer::pipeline::digests(input)?;
             if found.as_ref() != Some(layer.diff_id) {
@@ -271,7 +274,7 @@ impl Pull<'_> {
             }
             return layer.arrival.wait_stored();
         }
-        let prepared = layer::prepare_blob(self.layout, input, layer.diff_id, layer.blob)?;
+        let prepared = layer::prepare_blob_above(self.layout, input, layer.below, layer.diff_id, layer.blob)?;
         // A layer names its blob, so that comes first.
         layer.arrival.wait_stored()?;
         prepared.publish(self.layout).map(drop)
