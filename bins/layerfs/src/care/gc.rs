@@ -4,7 +4,7 @@
 //! now, nothing will.
 
 use crate::cli::GcArgs;
-use crate::{care::reach, image::store, layer::beneath, output};
+use crate::{care::reach, image::store, layer::beneath, mount::overlay, output};
 use anyhow::{Context, Result};
 use layout::lock::Lock;
 use layout::{Digest, Layout, publish, units};
@@ -138,6 +138,10 @@ fn empty_tmp(layout: &Layout) -> Result<u64> {
     for entry in fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {
         let entry = entry.with_context(|| format!("list {}", dir.display()))?;
         if is_left_over(&entry.path()) {
+            // A build that was killed leaves its root mounted, and nobody removes files through a mount.
+            for target in reach::mounts_below(&entry.path())? {
+                overlay::umount(&target)?;
+            }
             remove(&dir, entry.file_name().as_bytes())?;
             count += 1;
         }

@@ -5,9 +5,10 @@ use anyhow::{Context, Result};
 use layout::oci::image::{DOCKER_LIST, Descriptor, INDEX, ImageConfig, Index, Manifest};
 use layout::{Digest, Layout, images};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 /// Everything that something refers to.
 #[derive(Debug, Default)]
@@ -68,6 +69,14 @@ fn is_of(mount: &[u8], source: &str) -> bool {
     // After the dash: the filesystem's type, the source, the options.
     let at = mount.windows(3).position(|window| window == b" - ");
     at.and_then(|at| mount[at + 3..].split(|b| *b == b' ').nth(1)) == Some(source.as_bytes())
+}
+
+/// Where something is mounted in a folder now, the last first (proc_pid_mountinfo(5): the fifth field).
+pub fn mounts_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let table = fs::read("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    let points = table.split(|b| *b == b'\n').rev().filter_map(|line| line.split(|b| *b == b' ').nth(4));
+    let points = points.map(|point| PathBuf::from(OsString::from_vec(unescape(point))));
+    Ok(points.filter(|point| point.starts_with(dir)).collect())
 }
 
 impl Reach {
