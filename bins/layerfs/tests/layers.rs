@@ -218,6 +218,24 @@ fn a_hard_link_may_lead_to_a_file_of_a_layer_below() {
     store.check();
 }
 
+/// Who loads or pulls an image has its layers in any order, so this one is only verified then, and extracted when it is mounted.
+#[test]
+fn an_image_with_such_a_link_is_saved_and_loaded() {
+    let (ours, theirs) = (Store::new(), Store::new());
+    ours.import(&base("one"), "base");
+    let layer = add_on(&ours, "base", &Tar::new().hard_link("bin", "lib/tool").end());
+    ours.ok(&["commit", "--layer", layer.as_str(), "--parent", "base", "--tag", "linked"]);
+    let archive = ours.path("archive");
+    ours.ok(&["save", "-o", archive.to_str().unwrap(), "linked"]);
+    theirs.ok(&["load", "-i", archive.to_str().unwrap()]);
+    let image = images::find(&theirs.layout(), "linked").unwrap();
+    assert!(!theirs.layout().layer(&layer).exists());
+    assert_eq!(fs::read_to_string(theirs.mount("linked").join("bin")).unwrap(), "one");
+    theirs.umount();
+    assert_eq!(images::layer_names(&theirs.layout(), image.layers())[1], images::chain_ids(image.layers())[1]);
+    theirs.check();
+}
+
 #[test]
 fn what_was_linked_to_and_deleted_is_deleted() {
     let store = Store::new();
