@@ -233,10 +233,8 @@ pub fn load_for(layout: &Layout, listed: Descriptor, platform: Option<&Platform>
         bail!("read {}: it has the schemaVersion {}, and only 2 is known", descriptor.digest, manifest.schema_version);
     }
     let config: ImageConfig = read_blob(layout, &manifest.config.digest)?;
-    let parent = match listed.annotation(image::PARENT) {
-        Some(parent) => Some(parent.parse().context("read the parent of an image in index.json")?),
-        None => None,
-    };
+    // A note that cannot be read is none; fsck tells of it.
+    let parent = listed.annotation(image::PARENT).and_then(|parent| parent.parse().ok());
     Ok(Image {
         id: manifest.config.digest.clone(),
         // skopeo writes the name as it was typed: `busybox` is `busybox:latest` here too.

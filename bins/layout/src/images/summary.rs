@@ -142,7 +142,7 @@ pub fn all(layout: &Layout) -> Result<Vec<Summary>> {
                 }
             },
         };
-        note(&mut found[at], listed)?;
+        note(&mut found[at], listed);
     }
     for image in &mut found {
         for list in [&mut image.names, &mut image.repo_digests] {
@@ -173,14 +173,14 @@ fn read(layout: &Layout, blobs: &mut Reader, listed: &Descriptor) -> Result<Summ
 }
 
 /// Takes down what a line of the index says of its image.
-fn note(image: &mut Summary, listed: &Descriptor) -> Result<()> {
+fn note(image: &mut Summary, listed: &Descriptor) {
     image.names.extend(listed.annotation(REF_NAME).map(with_tag));
     let digests = listed.annotation(REPO_DIGESTS).unwrap_or_default();
     image.repo_digests.extend(digests.split_whitespace().map(str::to_owned));
     if let (None, Some(parent)) = (&image.parent, listed.annotation(PARENT)) {
-        image.parent = Some(parent.parse().context("read the parent of an image in index.json")?);
+        // A note that cannot be read is none; fsck tells of it.
+        image.parent = parent.parse().ok();
     }
-    Ok(())
 }
 
 /// Sizes of layers that were looked at: images share them, and each is asked for once.
