@@ -5,27 +5,24 @@
 work=$tmp/images
 mkdir -p "$work/peers"
 
-# 20,000 files of 200 MB together, half of whose bytes compress, in 400 folders; and four layers of 50 MB that do not.
-/usr/bin/python3 - "$work" << 'END'
-import os, random, sys
+# Four layers, each of 20,000 files of 200 MB together, half of whose bytes compress, in 400 folders. And a program.
+/usr/bin/python3 - "$work" "$(command -v busybox || command -v true)" << 'END'
+import io, random, sys, tarfile
+work, program = sys.argv[1:]
 random.seed(1)
-work = sys.argv[1]
-for n in range(20000):
-    folder = f"{work}/tree/usr/share/d{n % 400:03}"
-    os.makedirs(folder, exist_ok=True)
-    with open(f"{folder}/f{n:05}", "wb") as file:
-        size = random.choice([500, 2000, 4000, 8000, 36000])
-        file.write(random.randbytes(size // 2) + b"all work and no play\n" * (size // 42))
-for n in range(4):
-    os.makedirs(f"{work}/part{n}/opt")
-    with open(f"{work}/part{n}/opt/blob{n}", "wb") as file:
-        file.write(random.randbytes(50_000_000))
+for part in range(4):
+    with tarfile.open(f"{work}/part{part}.tar", "w") as tar:
+        tar.add(program, "bin/true")
+        for n in range(20000):
+            size = random.choice([500, 2000, 4000, 8000, 36000])
+            content = random.randbytes(size // 2) + b"all work and no play\n" * (size // 42)
+            member = tarfile.TarInfo(f"usr/share/part{part}/d{n % 400:03}/f{n:05}")
+            member.size, member.mode, member.mtime = len(content), 0o644, 1_700_000_000
+            tar.addfile(member, io.BytesIO(content))
 END
-mkdir "$work/tree/bin"
-cp "$(command -v busybox || command -v true)" "$work/tree/bin/true"
-tar -C "$work/tree" -cf "$work/tree.tar" .
+ln "$work/part0.tar" "$work/tree.tar"
 gzip -1 -k "$work/tree.tar"
-files=$(find "$work/tree" -type f | wc -l)
+files=$(tar -tf "$work/tree.tar" | wc -l)
 bytes=$(stat -c %s "$work/tree.tar")
 
 # --- unpack: a blob that came without its files, as skopeo leaves it, is unpacked by the first mount.
@@ -55,7 +52,7 @@ else
 fi
 
 # --- commit: 2,000 of the files changed. umoci finds out which by looking at all.
-change="for d in \$1/usr/share/d00* \$1/usr/share/d01* \$1/usr/share/d02* \$1/usr/share/d03*; do for f in \$d/*; do echo more >> \$f; done; done"
+change="for d in \$1/usr/share/part0/d0[0-3]*; do for f in \$d/*; do echo more >> \$f; done; done"
 before=
 rm -rf "$CTR_ROOT"
 layerfs import "$work/tree.tar" tree > /dev/null
@@ -99,7 +96,7 @@ END
     rm -rf "$CTR_ROOT"
     parent=scratch
     for n in 0 1 2 3; do
-        diff_id=$(tar -C "$work/part$n" -c . | layerfs add | jq -r .DiffId)
+        diff_id=$(layerfs add < "$work/part$n.tar" | jq -r .DiffId)
         parent=$(layerfs commit --parent "$parent" --layer "$diff_id" --tag 127.0.0.1:5000/four)
     done
     cp -a "$CTR_ROOT/images" "$work/four"
@@ -113,8 +110,12 @@ END
     measure 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
     rm -rf "$CTR_ROOT"
     memory 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
+    # Once as we do, with the layers unpacked, and once as blobs alone.
+    unpacked="containers-storage:[overlay@$work/storage+$work/storage-run]four"
+    before="skopeo delete '$unpacked'; rm -rf $work/storage $work/storage-run"
+    measure 'pull: skopeo, unpacked' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "$unpacked"
     before="rm -rf $work/copy"
-    measure 'pull: skopeo' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
+    measure 'pull: skopeo, blobs alone' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
     rm -rf "$work/copy"
     memory 'pull: skopeo' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
 else
@@ -124,14 +125,14 @@ fi
 # --- a thousand images
 before=
 rm -rf "$CTR_ROOT"
-tar -C "$work/tree/bin" -c . | layerfs import - small > /dev/null
+tar -C "$CTR_BIN_DIR" -c cgset | layerfs import - small > /dev/null
 for n in $(seq 999); do
     layerfs commit --empty-layer --parent small --created-by "step $n" --tag "small:$n" > /dev/null
 done
 measure 'ctr images, 1000 of them' ctr images
 
 echo
-echo "median of $runs runs: a layer of $files files and $((bytes / 1000000)) MB; an image of four layers of 50 MB"
+echo "median of $runs runs: a layer of $files files and $((bytes / 1000000)) MB; an image of four such layers"
 row 'unpack: layerfs mount' 'unpack: tar -xzf' 1.10
 row 'unpack: tar -xzf'
 row 'import: layerfs' 'import: umoci' 1.00
@@ -144,8 +145,10 @@ row 'commit: umoci'
 row 'commit: podman'
 row 'push: layerfs' 'push: skopeo' 1.00
 row 'push: skopeo'
-row 'pull: layerfs' 'pull: skopeo' 1.00
-row 'pull: skopeo'
+row 'pull: layerfs' 'pull: skopeo, unpacked' 1.00
+row 'pull: layerfs' 'pull: skopeo, blobs alone' 1.00
+row 'pull: skopeo, unpacked'
+row 'pull: skopeo, blobs alone'
 row 'ctr images, 1000 of them'
 echo 'the most memory of one process'
 for name in 'import: layerfs' 'commit: layerfs' 'push: layerfs' 'push: skopeo' 'pull: layerfs' 'pull: skopeo'; do memory_row "$name"; done
