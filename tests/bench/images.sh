@@ -3,6 +3,9 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 
 work=$tmp/images
+# After what is done before a measurement: what it wrote or removed is written out, and ext4 no longer passes over the
+# inodes that it freed, which for five seconds it does one by one.
+settle='sync; sleep 6'
 mkdir -p "$work/peers"
 
 # Four layers, each of 20,000 files of 200 MB together, half of whose bytes compress, in 400 folders. And a program.
@@ -20,33 +23,38 @@ for part in range(4):
             member.size, member.mode, member.mtime = len(content), 0o644, 1_700_000_000
             tar.addfile(member, io.BytesIO(content))
 END
-ln "$work/part0.tar" "$work/tree.tar"
-gzip -1 -k "$work/tree.tar"
+ln -s part0.tar "$work/tree.tar"
+gzip -1 -c "$work/tree.tar" > "$work/tree.tar.gz"
 files=$(tar -tf "$work/tree.tar" | wc -l)
-bytes=$(stat -c %s "$work/tree.tar")
+bytes=$(stat -L -c %s "$work/tree.tar")
 
 # --- unpack: a blob that came without its files, as skopeo leaves it, is unpacked by the first mount.
 layerfs import "$work/tree.tar.gz" tree > /dev/null
-before="layerfs umount $work/mnt; rm -rf $CTR_ROOT/layers/*"
+before="layerfs umount $work/mnt; rm -rf $CTR_ROOT/layers/*; $settle"
 measure 'unpack: layerfs mount' layerfs mount --read-only tree "$work/mnt"
-before="layerfs umount $work/mnt; rm -rf $work/out; mkdir -p $work/out"
+before="layerfs umount $work/mnt; rm -rf $work/out; mkdir -p $work/out; $settle"
 measure 'unpack: tar -xzf' tar -C "$work/out" -xzf "$work/tree.tar.gz"
+measure 'unpack: tar -xzf, and sync' bash -c 'tar -C "$1/out" -xzf "$1/tree.tar.gz" && sync -f "$1/out"' - "$work"
 rm -rf "$work/out"
 
 # --- import: the same tar, into a store without it.
-before="rm -rf $CTR_ROOT"
+before="rm -rf $CTR_ROOT; $settle"
 measure 'import: layerfs' layerfs import "$work/tree.tar" tree
 memory 'import: layerfs' layerfs import "$work/tree.tar" tree
 if has podman; then
     podman=(podman --root "$work/podman" --runroot "$work/podman-run" --tmpdir "$work/podman-tmp" --cgroup-manager cgroupfs)
-    before="${podman[*]} rmi -af"
+    before="${podman[*]} rmi -af; $settle"
     measure 'import: podman' "${podman[@]}" import -q "$work/tree.tar" tree
 else
     missing 'import: podman' 'not installed'
 fi
 if has umoci; then
-    before="rm -rf $work/oci; umoci init --layout $work/oci && umoci new --image $work/oci:tree"
-    measure 'import: umoci' umoci raw add-layer --image "$work/oci:tree" "$work/tree.tar"
+    before="rm -rf $work/oci; umoci init --layout $work/oci && umoci new --image $work/oci:tree; $settle"
+    measure 'import: umoci, blob alone' umoci raw add-layer --image "$work/oci:tree" "$work/tree.tar"
+    before="rm -rf $work/oci $work/bundle; umoci init --layout $work/oci && umoci new --image $work/oci:tree; $settle"
+    measure 'import: umoci, unpacked' bash -c 'umoci raw add-layer --image "$1/oci:tree" "$1/tree.tar" &&
+        umoci unpack --image "$1/oci:tree" "$1/bundle"' - "$work"
+    rm -rf "$work/bundle"
 else
     missing 'import: umoci' 'not installed'
 fi
@@ -101,20 +109,20 @@ END
     done
     cp -a "$CTR_ROOT/images" "$work/four"
 
-    before="rm -rf $work/registry"
+    before="rm -rf $work/registry; $settle"
     measure 'push: layerfs' layerfs push -q 127.0.0.1:5000/four
     memory 'push: layerfs' layerfs push -q 127.0.0.1:5000/four
     measure 'push: skopeo' skopeo copy -q --dest-tls-verify=false "oci:$work/four:127.0.0.1:5000/four:latest" docker://127.0.0.1:5000/four
     memory 'push: skopeo' skopeo copy -q --dest-tls-verify=false "oci:$work/four:127.0.0.1:5000/four:latest" docker://127.0.0.1:5000/four
-    before="rm -rf $CTR_ROOT"
+    before="rm -rf $CTR_ROOT; $settle"
     measure 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
     rm -rf "$CTR_ROOT"
     memory 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
     # Once as we do, with the layers unpacked, and once as blobs alone.
     unpacked="containers-storage:[overlay@$work/storage+$work/storage-run]four"
-    before="skopeo delete '$unpacked'; rm -rf $work/storage $work/storage-run"
+    before="skopeo delete '$unpacked'; umount -l $work/storage/overlay; rm -rf $work/storage $work/storage-run; $settle"
     measure 'pull: skopeo, unpacked' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "$unpacked"
-    before="rm -rf $work/copy"
+    before="rm -rf $work/copy; $settle"
     measure 'pull: skopeo, blobs alone' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
     rm -rf "$work/copy"
     memory 'pull: skopeo' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
@@ -135,9 +143,11 @@ echo
 echo "median of $runs runs: a layer of $files files and $((bytes / 1000000)) MB; an image of four such layers"
 row 'unpack: layerfs mount' 'unpack: tar -xzf' 1.10
 row 'unpack: tar -xzf'
-row 'import: layerfs' 'import: umoci' 1.00
+row 'unpack: tar -xzf, and sync'
+row 'import: layerfs' 'import: umoci, unpacked' 1.00
 row 'import: layerfs' 'import: podman' 1.00
-row 'import: umoci'
+row 'import: umoci, unpacked'
+row 'import: umoci, blob alone'
 row 'import: podman'
 row 'commit: layerfs' 'commit: umoci' 1.00
 row 'commit: layerfs' 'commit: podman' 1.00
