@@ -34,7 +34,7 @@ before="layerfs umount $work/mnt; rm -rf $CTR_ROOT/layers/*; $settle"
 measure 'unpack: layerfs mount' layerfs mount --read-only tree "$work/mnt"
 before="layerfs umount $work/mnt; rm -rf $work/out; mkdir -p $work/out; $settle"
 measure 'unpack: tar -xzf' tar -C "$work/out" -xzf "$work/tree.tar.gz"
-measure 'unpack: tar -xzf, and sync' bash -c 'tar -C "$1/out" -xzf "$1/tree.tar.gz" && sync -f "$1/out"' - "$work"
+measure 'unpack: tar -xzf, and sync' bash -c "tar -C $work/out -xzf $work/tree.tar.gz && sync -f $work/out"
 rm -rf "$work/out"
 
 # --- import: the same tar, into a store without it.
@@ -52,8 +52,7 @@ if has umoci; then
     before="rm -rf $work/oci; umoci init --layout $work/oci && umoci new --image $work/oci:tree; $settle"
     measure 'import: umoci, blob alone' umoci raw add-layer --image "$work/oci:tree" "$work/tree.tar"
     before="rm -rf $work/oci $work/bundle; umoci init --layout $work/oci && umoci new --image $work/oci:tree; $settle"
-    measure 'import: umoci, unpacked' bash -c 'umoci raw add-layer --image "$1/oci:tree" "$1/tree.tar" &&
-        umoci unpack --image "$1/oci:tree" "$1/bundle"' - "$work"
+    measure 'import: umoci, unpacked' bash -c "umoci raw add-layer --image $work/oci:tree $work/tree.tar && umoci unpack --image $work/oci:tree $work/bundle"
     rm -rf "$work/bundle"
 else
     missing 'import: umoci' 'not installed'
