@@ -8,7 +8,7 @@ work=$tmp/images
 settle='sync; sleep 6'
 mkdir -p "$work/peers"
 
-# Four layers, each of 20,000 files of 200 MB together, half of whose bytes compress, in 400 folders. And a program.
+# Four layers, each of 20,000 files of 200 MB together, half of whose bytes compress, folder by folder. And a program.
 /usr/bin/python3 - "$work" "$(command -v busybox || command -v true)" << 'END'
 import io, random, sys, tarfile
 work, program = sys.argv[1:]
@@ -17,9 +17,14 @@ for part in range(4):
     with tarfile.open(f"{work}/part{part}.tar", "w") as tar:
         tar.add(program, "bin/true")
         for n in range(20000):
+            folder = f"usr/share/part{part}/d{n // 50:03}"
+            if n % 50 == 0:
+                member = tarfile.TarInfo(folder)
+                member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, 1_700_000_000
+                tar.addfile(member)
             size = random.choice([500, 2000, 4000, 8000, 36000])
             content = random.randbytes(size // 2) + b"all work and no play\n" * (size // 42)
-            member = tarfile.TarInfo(f"usr/share/part{part}/d{n % 400:03}/f{n:05}")
+            member = tarfile.TarInfo(f"{folder}/f{n:05}")
             member.size, member.mode, member.mtime = len(content), 0o644, 1_700_000_000
             tar.addfile(member, io.BytesIO(content))
 END
