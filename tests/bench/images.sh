@@ -3,10 +3,26 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 
 work=$tmp/images
-# After what is done before a measurement: what it wrote or removed is written out, and ext4 no longer passes over the
-# inodes that it freed, which for five seconds it does one by one.
-settle='sync; sleep 6'
-mkdir -p "$work/peers"
+fs=$work/fs # a filesystem that is made anew before each run
+export CTR_ROOT=$fs/root
+
+mkdir -p "$fs"
+
+# ext4 passes over inodes that were freed in the last minutes, one by one: whoever runs after a removal of many files is slowed down
+# by that. So nothing is removed here.
+cat > "$work/fresh" << END
+#!/bin/bash
+findmnt -rno TARGET | grep "^$fs" | sort -r | xargs -r umount
+rm -f "$work/disk"
+truncate -s 8G "$work/disk"
+mkfs.ext4 -q -m 0 -E lazy_itable_init=0,lazy_journal_init=0 "$work/disk"
+mount -o loop "$work/disk" "$fs"
+mkdir "$fs/out"
+sync
+END
+chmod +x "$work/fresh"
+fresh=$work/fresh
+$fresh
 
 # Four layers, each of 20,000 files of 200 MB together, half of whose bytes compress, folder by folder. And a program.
 /usr/bin/python3 - "$work" "$(command -v busybox || command -v true)" << 'END'
@@ -35,45 +51,41 @@ bytes=$(stat -L -c %s "$work/tree.tar")
 
 # --- unpack: a blob that came without its files, as skopeo leaves it, is unpacked by the first mount.
 layerfs import "$work/tree.tar.gz" tree > /dev/null
-before="layerfs umount $work/mnt; rm -rf $CTR_ROOT/layers/*; $settle"
-measure 'unpack: layerfs mount' layerfs mount --read-only tree "$work/mnt"
-before="layerfs umount $work/mnt; rm -rf $work/out; mkdir -p $work/out; $settle"
-measure 'unpack: tar -xzf' tar -C "$work/out" -xzf "$work/tree.tar.gz"
-measure 'unpack: tar -xzf, and sync' bash -c "tar -C $work/out -xzf $work/tree.tar.gz && sync -f $work/out"
-rm -rf "$work/out"
+cp -a "$fs/root/images" "$work/seed"
+before="$fresh; mkdir $fs/root; cp -a $work/seed $fs/root/images; sync"
+measure 'unpack: layerfs mount' layerfs mount --read-only tree "$fs/mnt"
+before=$fresh
+measure 'unpack: tar -xzf' tar -C "$fs/out" -xzf "$work/tree.tar.gz"
+measure 'unpack: tar -xzf, and sync' bash -c "tar -C $fs/out -xzf $work/tree.tar.gz && sync -f $fs/out"
 
 # --- import: the same tar, into a store without it.
-before="rm -rf $CTR_ROOT; $settle"
 measure 'import: layerfs' layerfs import "$work/tree.tar" tree
 memory 'import: layerfs' layerfs import "$work/tree.tar" tree
 if has podman; then
-    podman=(podman --root "$work/podman" --runroot "$work/podman-run" --tmpdir "$work/podman-tmp" --cgroup-manager cgroupfs)
-    before="${podman[*]} rmi -af; $settle"
+    podman=(podman --root "$fs/podman" --runroot "$work/podman-run" --tmpdir "$work/podman-tmp" --cgroup-manager cgroupfs)
+    before="$fresh; rm -rf $work/podman-run $work/podman-tmp"
     measure 'import: podman' "${podman[@]}" import -q "$work/tree.tar" tree
 else
     missing 'import: podman' 'not installed'
 fi
 if has umoci; then
-    before="rm -rf $work/oci; umoci init --layout $work/oci && umoci new --image $work/oci:tree; $settle"
-    measure 'import: umoci, blob alone' umoci raw add-layer --image "$work/oci:tree" "$work/tree.tar"
-    before="rm -rf $work/oci $work/bundle; umoci init --layout $work/oci && umoci new --image $work/oci:tree; $settle"
-    measure 'import: umoci, unpacked' bash -c "umoci raw add-layer --image $work/oci:tree $work/tree.tar && umoci unpack --image $work/oci:tree $work/bundle"
-    rm -rf "$work/bundle"
+    before="$fresh; umoci init --layout $fs/oci && umoci new --image $fs/oci:tree; sync"
+    measure 'import: umoci, blob alone' umoci raw add-layer --image "$fs/oci:tree" "$work/tree.tar"
+    measure 'import: umoci, unpacked' bash -c "umoci raw add-layer --image $fs/oci:tree $work/tree.tar && umoci unpack --image $fs/oci:tree $fs/bundle"
 else
     missing 'import: umoci' 'not installed'
 fi
 
 # --- commit: 2,000 of the files changed. umoci finds out which by looking at all.
 change="for d in \$1/usr/share/part0/d0[0-3]*; do for f in \$d/*; do echo more >> \$f; done; done"
-before=
-rm -rf "$CTR_ROOT"
+$fresh
 layerfs import "$work/tree.tar" tree > /dev/null
-layerfs mount tree "$work/mnt" --upper "$work/upper" --work "$work/ovl"
-bash -c "$change" - "$work/mnt"
-layerfs umount "$work/mnt"
+layerfs mount tree "$fs/mnt" --upper "$fs/upper" --work "$fs/ovl"
+bash -c "$change" - "$fs/mnt"
+layerfs umount "$fs/mnt"
 before="layerfs rm tree:2; layerfs gc"
-measure 'commit: layerfs' layerfs commit "$work/upper" --parent tree --tag tree:2
-memory 'commit: layerfs' layerfs commit "$work/upper" --parent tree --tag tree:3
+measure 'commit: layerfs' layerfs commit "$fs/upper" --parent tree --tag tree:2
+memory 'commit: layerfs' layerfs commit "$fs/upper" --parent tree --tag tree:3
 if has podman && prepared 'commit: podman' "${podman[@]}" import -q "$work/tree.tar" tree; then
     id=$("${podman[@]}" create --network none tree /bin/true)
     bash -c "$change" - "$("${podman[@]}" mount "$id")"
@@ -81,13 +93,12 @@ if has podman && prepared 'commit: podman' "${podman[@]}" import -q "$work/tree.
     before="${podman[*]} rmi tree:2"
     measure 'commit: podman' "${podman[@]}" commit -q "$id" tree:2
 fi
-if has umoci && prepared 'commit: umoci' umoci unpack --image "$work/oci:tree" "$work/bundle"; then
-    bash -c "$change" - "$work/bundle/rootfs"
-    cp -a "$work/bundle/umoci.json" "$work/umoci.json"
-    before=
-    measure 'commit: umoci' umoci repack --image "$work/oci:two" "$work/bundle"
+before=
+if has umoci && prepared 'commit: umoci' bash -c "umoci init --layout $fs/oci && umoci new --image $fs/oci:tree &&
+    umoci raw add-layer --image $fs/oci:tree $work/tree.tar && umoci unpack --image $fs/oci:tree $fs/bundle"; then
+    bash -c "$change" - "$fs/bundle/rootfs"
+    measure 'commit: umoci' umoci repack --image "$fs/oci:two" "$fs/bundle"
 fi
-rm -rf "$work/bundle" "$work/oci"
 
 # --- a registry, and an image of four layers
 if has docker-registry; then
@@ -105,38 +116,37 @@ END
         waited=$((waited + 1))
         [ $waited -lt 300 ] || { missing 'pull and push' 'docker-registry does not answer'; break; }
     done
-    rm -rf "$CTR_ROOT"
+    $fresh
     parent=scratch
     for n in 0 1 2 3; do
         diff_id=$(layerfs add < "$work/part$n.tar" | jq -r .DiffId)
         parent=$(layerfs commit --parent "$parent" --layer "$diff_id" --tag 127.0.0.1:5000/four)
     done
-    cp -a "$CTR_ROOT/images" "$work/four"
-
-    before="rm -rf $work/registry; $settle"
+    from=(skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four)
+    to=(skopeo copy -q --dest-tls-verify=false "oci:$fs/root/images:127.0.0.1:5000/four:latest" docker://127.0.0.1:5000/four)
+    before="rm -rf $work/registry; sync"
     measure 'push: layerfs' layerfs push -q 127.0.0.1:5000/four
     memory 'push: layerfs' layerfs push -q 127.0.0.1:5000/four
-    measure 'push: skopeo' skopeo copy -q --dest-tls-verify=false "oci:$work/four:127.0.0.1:5000/four:latest" docker://127.0.0.1:5000/four
-    memory 'push: skopeo' skopeo copy -q --dest-tls-verify=false "oci:$work/four:127.0.0.1:5000/four:latest" docker://127.0.0.1:5000/four
-    before="rm -rf $CTR_ROOT; $settle"
+    measure 'push: skopeo' "${to[@]}"
+    memory 'push: skopeo' "${to[@]}"
+    before=$fresh
     measure 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
-    rm -rf "$CTR_ROOT"
+    $fresh
     memory 'pull: layerfs' layerfs pull -q 127.0.0.1:5000/four
     # Once as we do, with the layers unpacked, and once as blobs alone.
-    unpacked="containers-storage:[overlay@$work/storage+$work/storage-run]four"
-    before="skopeo delete '$unpacked'; umount -l $work/storage/overlay; rm -rf $work/storage $work/storage-run; $settle"
-    measure 'pull: skopeo, unpacked' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "$unpacked"
-    before="rm -rf $work/copy; $settle"
-    measure 'pull: skopeo, blobs alone' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
-    rm -rf "$work/copy"
-    memory 'pull: skopeo' skopeo copy -q --src-tls-verify=false docker://127.0.0.1:5000/four "oci:$work/copy:four"
+    before="$fresh; rm -rf $work/storage-run"
+    measure 'pull: skopeo, unpacked' "${from[@]}" "containers-storage:[overlay@$fs/storage+$work/storage-run]four"
+    before=$fresh
+    measure 'pull: skopeo, blobs alone' "${from[@]}" "oci:$fs/copy:four"
+    $fresh
+    memory 'pull: skopeo' "${from[@]}" "oci:$fs/copy:four"
 else
     missing 'pull and push' 'docker-registry is not installed'
 fi
 
 # --- a thousand images
 before=
-rm -rf "$CTR_ROOT"
+$fresh
 tar -C "$CTR_BIN_DIR" -c cgset | layerfs import - small > /dev/null
 for n in $(seq 999); do
     layerfs commit --empty-layer --parent small --created-by "step $n" --tag "small:$n" > /dev/null
