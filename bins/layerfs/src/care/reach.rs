@@ -2,8 +2,9 @@
 
 use crate::{layer, mount::overlay};
 use anyhow::{Context, Result};
-use layout::oci::image::{DOCKER_LIST, Descriptor, INDEX, ImageConfig, Index, Manifest};
-use layout::{Digest, Layout, images};
+use layout::images::{self, platforms};
+use layout::oci::image::{Descriptor, ImageConfig, Index, Manifest};
+use layout::{Digest, Layout};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -92,7 +93,7 @@ impl Reach {
             }
             return Ok(());
         }
-        if matches!(descriptor.media_type.as_str(), INDEX | DOCKER_LIST) {
+        if platforms::is_index(descriptor) {
             if depth > 4 {
                 anyhow::bail!("follow {}: indexes are nested too deeply", descriptor.digest);
             }

@@ -7,9 +7,10 @@
 use super::Found;
 use super::stage::{FileId, Stage};
 use crate::image::{self, store};
+use crate::layer::compression::Compression;
 use crate::layer::{self, Prepared, pipeline};
 use anyhow::{Context, Result, bail};
-use layout::oci::image::{CONFIG, Descriptor, ImageConfig, LAYER_GZIP, LAYER_ZSTD, MANIFEST, Manifest, PARENT};
+use layout::oci::image::{CONFIG, Descriptor, ImageConfig, MANIFEST, Manifest, PARENT};
 use layout::{Digest, Layout, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -121,8 +122,10 @@ impl<'a> Verifier<'a> {
             self.seen.insert(diff_id.clone(), blob.clone());
             return Ok(blob);
         }
-        if let Some(kind) = self.compression(file)? {
-            let blob = Descriptor::new(kind, self.stage.digest(file).clone(), self.stage.size(file));
+        let compression = self.compression(file)?;
+        if compression != Compression::None {
+            let blob =
+                Descriptor::new(compression.media_type(), self.stage.digest(file).clone(), self.stage.size(file));
             return self.given_blob(file, blob, diff_id);
         }
         // The digest of a plain tar is its diff id: what is wrong need not be extracted first.
@@ -154,15 +157,11 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// The media type of a layer that is compressed in a way that images may be.
-    fn compression(&self, file: FileId) -> Result<Option<&'static str>> {
+    /// How a file of the archive is compressed.
+    fn compression(&self, file: FileId) -> Result<Compression> {
         let mut start = Vec::new();
-        self.stage.open(file)?.take(4).read_to_end(&mut start)?;
-        Ok(match start[..] {
-            [0x1f, 0x8b, ..] => Some(LAYER_GZIP),
-            [0x28, 0xb5, 0x2f, 0xfd] => Some(LAYER_ZSTD),
-            _ => None,
-        })
+        self.stage.open(file)?.take(6).read_to_end(&mut start)?;
+        Compression::of(&start)
     }
 
     /// What is to be put into the store.
