@@ -30,7 +30,7 @@ pub fn extract(command: &mut Command, end: Signal, said: Said, dest: &Path) -> R
     }
     let mut helper = Helper::start(command, end)?;
     let archive = helper.child.stdout.take().context("take its standard output")?;
-    // It closes its end, and so stops the program if that has more to write.
+    // It reads to the end; or closes its own, when this is no archive, and so stops a program that has more to write.
     let extracted = untar::extract(archive, dest);
     let status = helper.wait()?;
     interrupt::check()?;

@@ -75,7 +75,7 @@ pub fn extract(input: impl Read, dest: &Path) -> Result<Summary> {
     if let Some((_, program)) = OTHER.iter().find(|(magic, _)| start.starts_with(magic)) {
         bail!("it is compressed by {program}, which is not read here: {program} -dc FILE | mkrootfs tar - DIR");
     }
-    let plain: Box<dyn Read> =
+    let mut plain: Box<dyn Read> =
         if is_gzip { Box::new(flate2::bufread::MultiGzDecoder::new(input)) } else { Box::new(input) };
     let root = rustix::fs::open(dest, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .with_context(|| format!("open {}", dest.display()))?;
@@ -87,12 +87,15 @@ pub fn extract(input: impl Read, dest: &Path) -> Result<Summary> {
         newest: (times::epoch()?.unwrap_or(0), 0),
         summary: Summary::default(),
     };
-    for entry in Archive::new(plain).entries().context("read the archive")? {
+    for entry in Archive::new(&mut plain).entries().context("read the archive")? {
         interrupt::check()?;
         let mut entry = entry.context("read the archive")?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         extraction.add(&mut entry).with_context(|| format!("entry {name:?}"))?;
     }
+    // What follows the last entry is read too: it ends with gzip's checksum, and whoever writes it into a pipe would
+    // otherwise be ended by SIGPIPE half-way through the padding.
+    std::io::copy(&mut plain, &mut std::io::sink()).context("read the end of the archive")?;
     extraction.set_folder_times()?;
     Ok(extraction.summary)
 }

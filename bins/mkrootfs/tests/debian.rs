@@ -87,8 +87,9 @@ fn debootstrap_is_asked_for_what_was_asked_of_us() {
 #[test]
 fn mmdebstrap_writes_a_tar_which_is_extracted() {
     let dir = tempfile::tempdir().unwrap();
+    // Padded to 256 KiB, which is more than a pipe holds: it is read to its end all the same.
     let archive = format!(
-        "printf '%s\\n' \"$@\" > '{}/args'\nroot=$(mktemp -d)\n{FILL}\ntar -C \"$root\" -c . && rm -r \"$root\"",
+        "printf '%s\\n' \"$@\" > '{}/args'\nroot=$(mktemp -d)\n{FILL}\ntar -b 512 -C \"$root\" -c . && rm -r \"$root\"",
         dir.path().display()
     );
     fake(dir.path(), "mmdebstrap", &archive);
