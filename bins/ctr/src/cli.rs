@@ -5,12 +5,15 @@
 
 #[path = "cli/containers.rs"]
 mod containers;
+#[path = "cli/create/mod.rs"]
+mod create;
 #[path = "cli/images.rs"]
 mod images;
 #[path = "cli/registry.rs"]
 mod registry;
 
 pub use containers::*;
+pub use create::*;
 pub use images::*;
 pub use registry::*;
 

@@ -144,8 +144,8 @@ impl Engine {
 
     fn run(&self, args: &Run) -> Result<u8> {
         let attach = !args.detach;
-        let interactive = attach && args.create.interactive;
-        if interactive && args.create.tty && !self.explain && !rustix::termios::isatty(std::io::stdin()) {
+        let interactive = attach && args.create.process.interactive;
+        if interactive && args.create.process.tty && !self.explain && !rustix::termios::isatty(std::io::stdin()) {
             return Err(exit::coded(1, "the input device is not a TTY"));
         }
         let mut plan = registry::provide(&self.layout, &args.create, self.explain)?;
@@ -163,7 +163,7 @@ impl Engine {
         let started = life::start(&self.layout, &container, attach, interactive);
         // One that could not be started. If it was, its shim removes it, whatever became of us.
         let is_left = |state: State| state.status == Status::Created;
-        if started.is_err() && args.create.rm && self.layout.read_state(&container.id).is_ok_and(is_left) {
+        if started.is_err() && args.create.life.rm && self.layout.read_state(&container.id).is_ok_and(is_left) {
             life::remove(&self.layout, &container, true)?;
         }
         let code = started?;

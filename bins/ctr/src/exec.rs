@@ -37,7 +37,7 @@ pub fn call(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<
         env.push("TERM=xterm".to_owned());
     }
     for line in &args.env {
-        crate::config::set_or_inherit(&mut env, line)?;
+        crate::create::config::set_or_inherit(&mut env, line)?;
     }
     call = call.args(env.iter().flat_map(|line| ["--env", line.as_str()]));
     Ok(call.arg(container.id.as_str()).args(args.command()))

@@ -216,6 +216,11 @@ impl Layout {
         self.locks().join(format!("network-{name}"))
     }
 
+    /// `run/events.jsonl`: what happened to containers, images and volumes.
+    pub fn events_file(&self) -> PathBuf {
+        self.run.join("events.jsonl")
+    }
+
     /// The volatile folder of a container.
     pub fn run_dir(&self, id: &ContainerId) -> PathBuf {
         self.run.join(id.as_str())

@@ -1,6 +1,7 @@
 //! What runs in a container: the image's configuration with the command line laid over it.
 
-use crate::{cli, ports};
+use super::ports;
+use crate::cli;
 use anyhow::{Context, Result, bail};
 use layout::ContainerId;
 use layout::container::Config;
@@ -18,41 +19,41 @@ pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool
     let mut run = image.config.config.clone();
     run.extra.retain(|key, _| !OF_A_CONTAINER.contains(&key.as_str()));
     // Docker's rule: a new entry point takes the image's default arguments away with the image's entry point.
-    if let Some(program) = &args.entrypoint {
+    if let Some(program) = &args.process.entrypoint {
         run.entrypoint = Some(program).filter(|p| !p.is_empty()).map(|p| vec![p.clone()]);
         run.cmd = None;
     }
     if !args.command().is_empty() {
         run.cmd = Some(args.command().to_vec());
     }
-    if let Some(user) = &args.user {
+    if let Some(user) = &args.process.user {
         run.user = user.clone();
     }
-    if let Some(dir) = &args.workdir {
+    if let Some(dir) = &args.process.workdir {
         if !dir.starts_with('/') {
             bail!("the working directory '{dir}' is invalid, it needs to be an absolute path");
         }
         run.working_dir = dir.clone();
     }
-    if let Some(signal) = &args.stop_signal {
+    if let Some(signal) = &args.life.stop_signal {
         run.stop_signal = signal.clone();
     }
-    for label in &args.label {
+    for label in &args.process.label {
         let (key, value) = label.split_once('=').unwrap_or((label, ""));
         run.labels.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
     }
     let mut exposed = run.exposed_ports.take().unwrap_or_default();
     let mut published = ports::Bindings::new();
-    for port in &args.publish {
+    for port in &args.network.publish {
         ports::parse(port, &mut published)?;
     }
-    for port in &args.expose {
+    for port in &args.network.expose {
         exposed.extend(ports::parse_exposed(port)?.into_iter().map(|port| (port, json!({}))));
     }
     exposed.extend(published.into_keys().map(|port| (port, json!({}))));
     run.exposed_ports = Some(exposed).filter(|ports| !ports.is_empty());
 
-    let hostname = match (&args.hostname, args.network.as_str()) {
+    let hostname = match (&args.process.hostname, args.network.network.as_str()) {
         (Some(name), _) => name.clone(),
         (None, "host") => host_name()?,
         (None, _) => id.short().to_owned(),
@@ -60,12 +61,12 @@ pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool
     run.env = Some(environment(args, &run.env.unwrap_or_default(), &hostname)?);
     Ok(Config {
         hostname,
-        attach_stdin: args.interactive && !detached,
+        attach_stdin: args.process.interactive && !detached,
         attach_stdout: !detached,
         attach_stderr: !detached,
-        tty: args.tty,
-        open_stdin: args.interactive,
-        stdin_once: args.interactive && !detached,
+        tty: args.process.tty,
+        open_stdin: args.process.interactive,
+        stdin_once: args.process.interactive && !detached,
         image: args.image().to_owned(),
         run,
         ..Config::default()
@@ -75,19 +76,19 @@ pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool
 /// Docker's order: what every container has, then the image's, then the files', then the options'.
 fn environment(args: &cli::Create, image: &[String], hostname: &str) -> Result<Vec<String>> {
     let mut env = vec![defaults::PATH.to_owned(), format!("HOSTNAME={hostname}")];
-    if args.tty {
+    if args.process.tty {
         env.push("TERM=xterm".to_owned());
     }
     for line in image {
         set(&mut env, line);
     }
-    for file in &args.env_file {
+    for file in &args.process.env_file {
         let text = std::fs::read_to_string(file).with_context(|| format!("read --env-file {}", file.display()))?;
         for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             set_or_inherit(&mut env, line)?;
         }
     }
-    for line in &args.env {
+    for line in &args.process.env {
         set_or_inherit(&mut env, line)?;
     }
     Ok(env)

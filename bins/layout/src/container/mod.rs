@@ -2,13 +2,17 @@
 //!
 //! The keys are docker's (`docker inspect`), so that whoever knows one file knows the other.
 
+mod host_config;
+mod state;
+
+pub use host_config::*;
+pub use state::*;
+
 use crate::oci::image::RunConfig;
 use crate::paths::ContainerDir;
 use crate::{ContainerId, Digest, Layout, publish};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 /// `container.json`: written when the container is made, and hardly ever changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,9 @@ pub struct Container {
     pub config: Config,
     /// What it may use of the host.
     pub host_config: HostConfig,
+    /// What is mounted into it.
+    #[serde(default)]
+    pub mounts: Vec<MountPoint>,
 }
 
 /// What runs.
@@ -59,129 +66,31 @@ pub struct Config {
     pub run: RunConfig,
 }
 
-/// What it may use of the host.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// What of the host's, or of a volume's, is mounted where in a container: what came of `-v`, `--mount`, `--volumes-from` and
+/// the image's volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct HostConfig {
-    /// `bridge`, `host`, `none`, `container:ID`.
-    pub network_mode: String,
-    /// Ports to publish, by the container's port: `80/tcp`.
-    pub port_bindings: BTreeMap<String, Vec<PortBinding>>,
-    /// Whether ports that the image exposes are published at random ports of the host.
-    pub publish_all_ports: bool,
-    /// Whether its root filesystem cannot be written to.
-    pub readonly_rootfs: bool,
-    /// Whether it is removed when it ends.
-    pub auto_remove: bool,
-    /// Memory limit in bytes; 0 is none.
-    pub memory: i64,
-    /// Billionths of a processor; 0 is no limit.
-    pub nano_cpus: i64,
-    /// Relative weight; 0 is the default.
-    pub cpu_shares: u64,
-    /// Task limit; 0 is none.
-    pub pids_limit: i64,
-    /// Keys not named here.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-/// One published port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct PortBinding {
-    /// The host's address; empty is all.
-    pub host_ip: String,
-    /// The host's port; empty is any free one.
-    pub host_port: String,
-}
-
-/// `state.json`: only who holds the shim's lock writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct State {
-    /// Where it is in its life.
-    pub status: Status,
-    /// Its first process on the host; 0 when there is none.
-    pub pid: i32,
-    /// What it ended with.
-    pub exit_code: i32,
-    /// Why it could not be started.
-    #[serde(default)]
-    pub error: String,
-    /// When it was started last.
-    pub started_at: String,
-    /// When it ended last.
-    pub finished_at: String,
-    /// Whether the kernel ended it for want of memory.
-    #[serde(rename = "OOMKilled", default)]
-    pub oom_killed: bool,
-}
-
-impl State {
-    /// The state of a container that was never started.
-    pub fn created() -> State {
-        State {
-            status: Status::Created,
-            pid: 0,
-            exit_code: 0,
-            error: String::new(),
-            started_at: crate::time::ZERO.to_owned(),
-            finished_at: crate::time::ZERO.to_owned(),
-            oom_killed: false,
-        }
-    }
-}
-
-/// Where a container is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Made, or made ready, and not started.
-    Created,
-    /// Its process runs.
-    Running,
-    /// Its process is frozen.
-    Paused,
-    /// It ended and will be started again.
-    Restarting,
-    /// It ended.
-    Exited,
-    /// It could not be removed whole.
-    Dead,
-}
-
-impl Status {
-    /// Whether the container is up, or about to be again: what `ps` shows without `-a`.
-    pub fn is_up(self) -> bool {
-        matches!(self, Status::Running | Status::Paused | Status::Restarting)
-    }
-
-    /// Docker's word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Created => "created",
-            Status::Running => "running",
-            Status::Paused => "paused",
-            Status::Restarting => "restarting",
-            Status::Exited => "exited",
-            Status::Dead => "dead",
-        }
-    }
-}
-
-/// A held port, in `$CTR_RUN/ID/ports.json`: what `portfwd publish` listens on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct PublishedPort {
-    /// The host's address.
-    pub host_ip: std::net::IpAddr,
-    /// The host's port.
-    pub host_port: u16,
-    /// The container's port.
-    pub container_port: u16,
-    /// `tcp` or `udp`.
-    pub protocol: String,
+pub struct MountPoint {
+    /// `bind` or `volume`.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// The volume's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The folder or file on the host.
+    pub source: String,
+    /// Where it is in the container.
+    pub destination: String,
+    /// What manages the volume: `local`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub driver: String,
+    /// Its options as they were given: `ro`, `z`, ...
+    pub mode: String,
+    /// Whether it can be written to.
+    #[serde(rename = "RW")]
+    pub writable: bool,
+    /// `rprivate`, `shared`, ...; empty for a volume.
+    pub propagation: String,
 }
 
 impl Layout {

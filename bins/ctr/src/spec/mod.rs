@@ -114,7 +114,7 @@ fn resources(host: &HostConfig) -> Resources {
         devices: defaults::device_rules(),
         memory,
         cpu,
-        pids: (host.pids_limit != 0).then_some(Pids { limit: host.pids_limit }),
+        pids: host.pids_limit.filter(|limit| *limit != 0).map(|limit| Pids { limit }),
         ..Resources::default()
     }
 }
@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn limits_become_what_the_specification_calls_them() {
-        let host = HostConfig { memory: 64 << 20, nano_cpus: 1_500_000_000, pids_limit: 10, ..HostConfig::default() };
+        let host =
+            HostConfig { memory: 64 << 20, nano_cpus: 1_500_000_000, pids_limit: Some(10), ..HostConfig::default() };
         let resources = resources(&host);
         let memory = resources.memory.unwrap();
         assert_eq!((memory.limit, memory.swap), (Some(64 << 20), Some(128 << 20)));

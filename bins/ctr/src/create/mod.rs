@@ -3,20 +3,23 @@
 //! The container's folder is made in `tmp/` and renamed into place, then its name is taken by making a
 //! link: a link can be made once, so of two containers that want one name, one gets it.
 
+pub mod config;
+pub mod files;
+mod host_config;
+pub mod names;
+pub mod ports;
+
 use crate::cli;
 use crate::plan::{Plan, Step};
-use crate::{config, files, names, ports, spec};
+use crate::spec;
 use anyhow::{Context, Result, bail};
-use layout::container::{self, Config, Container, HostConfig, State};
+use layout::container::{self, Container, State};
 use layout::images::{self, Image};
 use layout::lock::Lock;
 use layout::oci::image::Platform;
 use layout::paths::ContainerDir;
-use layout::{ContainerId, Layout, units};
+use layout::{ContainerId, Layout};
 use std::path::Path;
-
-/// Docker refuses less than this; the kernel may take it, but few programs start in it.
-const SMALL_MEMORY: u64 = 6 << 20;
 
 /// Makes a container.
 ///
@@ -32,7 +35,7 @@ pub fn create(layout: &Layout, args: &cli::Create, detached: bool) -> Result<Con
             Err(error) => {
                 discard(layout, &container.id);
                 let taken = layout.name(&container.name).symlink_metadata().is_ok();
-                match (taken, &args.name) {
+                match (taken, &args.life.name) {
                     (true, None) => continue,
                     (true, Some(name)) => bail!(name_conflict(layout, name)),
                     (false, _) => return Err(error),
@@ -49,7 +52,7 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
     let id = ContainerId::random()?;
     let name = choose_name(layout, args, attempt)?;
     let config = config::build(args, &image, &id, detached)?;
-    let host_config = host_config(args, &config)?;
+    let host_config = host_config::build(args, &config)?;
     let mut command = config.run.entrypoint.clone().unwrap_or_default();
     command.extend(config.run.cmd.clone().unwrap_or_default());
     let mut command = command.into_iter();
@@ -62,9 +65,10 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
         name,
         config,
         host_config,
+        mounts: Vec::new(),
     };
     let mut plan = create_plan(layout, &container, &image)?;
-    if let Some(file) = &args.cidfile {
+    if let Some(file) = &args.life.cidfile {
         if file.symlink_metadata().is_ok() {
             bail!("container ID file found, make sure the other container isn't running or delete {}", file.display());
         }
@@ -105,7 +109,7 @@ fn find_image(layout: &Layout, args: &cli::Create) -> Result<Image> {
 }
 
 fn choose_name(layout: &Layout, args: &cli::Create, attempt: u32) -> Result<String> {
-    let Some(name) = &args.name else { return names::random(attempt) };
+    let Some(name) = &args.life.name else { return names::random(attempt) };
     let name = name.strip_prefix('/').unwrap_or(name);
     if !container::is_name(name) {
         bail!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
@@ -134,54 +138,5 @@ fn discard(layout: &Layout, id: &ContainerId) {
     for dir in [layout.tmp().join(id.as_str()), layout.container(id)] {
         // A failure leaves rubbish that `layerfs gc` or `ctr rm` removes; the first error is the one to tell.
         let _ = std::fs::remove_dir_all(dir);
-    }
-}
-
-/// What it may use of the host.
-fn host_config(args: &cli::Create, config: &Config) -> Result<HostConfig> {
-    if !matches!(args.network.as_str(), "bridge" | "default" | "host" | "none") {
-        bail!("--network {}: bridge, host and none are there; networks of one's own come later", args.network);
-    }
-    let mut bindings = ports::Bindings::new();
-    for port in &args.publish {
-        ports::parse(port, &mut bindings)?;
-    }
-    if args.publish_all {
-        for port in config.run.exposed_ports.iter().flatten().map(|(port, _)| port) {
-            if !bindings.contains_key(port) {
-                ports::parse(port, &mut bindings)?;
-            }
-        }
-    }
-    Ok(HostConfig {
-        network_mode: if args.network == "default" { "bridge".to_owned() } else { args.network.clone() },
-        port_bindings: bindings,
-        publish_all_ports: args.publish_all,
-        readonly_rootfs: args.read_only,
-        auto_remove: args.rm,
-        memory: memory(args)?,
-        nano_cpus: args.cpus.as_deref().map(nano_cpus).transpose()?.unwrap_or(0),
-        cpu_shares: args.cpu_shares.unwrap_or(0),
-        pids_limit: args.pids_limit.unwrap_or(0),
-        ..HostConfig::default()
-    })
-}
-
-fn memory(args: &cli::Create) -> Result<i64> {
-    let Some(text) = &args.memory else { return Ok(0) };
-    let bytes = units::parse_bytes(text).context("read --memory")?;
-    if bytes > 0 && bytes < SMALL_MEMORY {
-        eprintln!(
-            "WARNING: {text} of memory is less than the 6m that docker asks for; the container may not even start"
-        );
-    }
-    Ok(bytes as i64)
-}
-
-fn nano_cpus(text: &str) -> Result<i64> {
-    let here = std::thread::available_parallelism().map_or(1, |number| number.get());
-    match text.parse::<f64>() {
-        Ok(cpus) if (0.01..=here as f64).contains(&cpus) => Ok((cpus * 1e9).round() as i64),
-        _ => bail!("--cpus {text}: Range of CPUs is from 0.01 to {here}.00, as there are only {here} CPUs available"),
     }
 }

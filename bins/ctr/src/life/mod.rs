@@ -4,8 +4,9 @@
 //! still so. A run folder whose lock nobody holds is what a killed shim leaves, and whoever finds it
 //! finishes the shim's work.
 
+use crate::create::ports;
 use crate::plan::{Plan, Step};
-use crate::{ports, runtime};
+use crate::runtime;
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, State, Status};
 use layout::lock::Lock;
