@@ -6,8 +6,13 @@
 pub mod config;
 pub mod files;
 mod host_config;
+mod life;
 pub mod names;
+mod network;
 pub mod ports;
+mod resources;
+mod security;
+mod storage;
 
 use crate::cli;
 use crate::plan::{Plan, Step};
