@@ -44,15 +44,30 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// All commands. Docker's two spellings of each (`ps`, `container ls`) are one command here.
+/// All commands, by docker's short names. Those of a group whose name in the group is another (`ps`, `container ls`) stand here
+/// and in the group; the others are one list for both.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Commands about containers
     #[command(flatten)]
     Container(ContainerCommand),
+    /// Remove containers
+    Rm(Rm),
+    /// List containers
+    Ps(Ps),
     /// Commands about images
     #[command(flatten)]
     Image(ImageCommand),
+    /// List images
+    Images(Images),
+    /// Remove images
+    Rmi(Rmi),
+    /// Give this machine a name and a password for a registry
+    Login(Login),
+    /// Forget them
+    Logout(Logout),
+    /// Show everything that is known of containers and images, as JSON
+    Inspect(Inspect),
     /// The same commands about containers, by docker's long names
     #[command(subcommand, name = "container")]
     ContainerGroup(ContainerGroup),
@@ -66,7 +81,7 @@ pub enum Command {
     Shim(ShimCommand),
 }
 
-/// Commands about containers, by their short names.
+/// Commands about containers: `ctr run` and `ctr container run` are one.
 #[derive(Debug, Subcommand)]
 pub enum ContainerCommand {
     /// Make a container of an image and run a command in it
@@ -79,10 +94,6 @@ pub enum ContainerCommand {
     Stop(Stop),
     /// Send a signal to containers
     Kill(Kill),
-    /// Remove containers
-    Rm(Rm),
-    /// List containers
-    Ps(Ps),
     /// Show what a container wrote
     Logs(Logs),
     /// Run another command in a running container
@@ -97,85 +108,29 @@ pub enum ContainerCommand {
     Export(Export),
 }
 
-/// Commands about images, by their short names.
-#[derive(Debug, Subcommand)]
-pub enum ImageCommand {
-    /// List images
-    Images(Images),
-    /// Build an image from a Dockerfile
-    Build(Build),
-    /// Show how an image came to be, step by step
-    History(History),
-    /// Remove images
-    Rmi(Rmi),
-    /// Give an image another name
-    Tag(Tag),
-    /// Make an image of the files in a tar archive
-    Import(Import),
-    /// Get an image from a registry
-    Pull(Pull),
-    /// Send an image to a registry
-    Push(Push),
-    /// Give this machine a name and a password for a registry
-    Login(Login),
-    /// Forget them
-    Logout(Logout),
-    /// Write images into an archive
-    Save(Save),
-    /// Store the images of an archive
-    Load(Load),
-    /// Show everything that is known of containers and images, as JSON
-    Inspect(Inspect),
-}
-
 /// `ctr container ...`
 #[derive(Debug, Subcommand)]
 pub enum ContainerGroup {
-    /// Make a container of an image and run a command in it
-    Run(Run),
-    /// Make a container of an image, without running it
-    Create(Create),
-    /// Start containers that are not running
-    Start(Start),
-    /// Stop containers: a polite signal, then after a while SIGKILL
-    Stop(Stop),
-    /// Send a signal to containers
-    Kill(Kill),
+    /// The commands whose short names are the same
+    #[command(flatten)]
+    Same(ContainerCommand),
     /// Remove containers
     #[command(alias = "remove")]
     Rm(Rm),
     /// List containers
     #[command(aliases = ["list", "ps"])]
     Ls(Ps),
-    /// Show what a container wrote
-    Logs(Logs),
-    /// Run another command in a running container
-    Exec(Exec),
-    /// Connect this terminal to a running container
-    Attach(Attach),
-    /// Wait until containers stop, and print their exit codes
-    Wait(Names),
-    /// Make an image of what a container changed
-    Commit(Commit),
-    /// Write a container's files as a tar archive
-    Export(Export),
     /// Show everything that is known of containers, as JSON
     Inspect(Inspect),
 }
 
-/// `ctr image ...`
+/// Commands about images: `ctr build` and `ctr image build` are one.
 #[derive(Debug, Subcommand)]
-pub enum ImageGroup {
-    /// List images
-    #[command(alias = "list")]
-    Ls(Images),
+pub enum ImageCommand {
     /// Build an image from a Dockerfile
     Build(Build),
     /// Show how an image came to be, step by step
     History(History),
-    /// Remove images
-    #[command(alias = "remove")]
-    Rm(Rmi),
     /// Give an image another name
     Tag(Tag),
     /// Make an image of the files in a tar archive
@@ -188,6 +143,20 @@ pub enum ImageGroup {
     Save(Save),
     /// Store the images of an archive
     Load(Load),
+}
+
+/// `ctr image ...`
+#[derive(Debug, Subcommand)]
+pub enum ImageGroup {
+    /// The commands whose short names are the same
+    #[command(flatten)]
+    Same(ImageCommand),
+    /// List images
+    #[command(alias = "list")]
+    Ls(Images),
+    /// Remove images
+    #[command(alias = "remove")]
+    Rm(Rmi),
     /// Remove images that nobody needs
     Prune(ImagePrune),
     /// Show everything that is known of images, as JSON

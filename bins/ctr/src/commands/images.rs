@@ -1,10 +1,10 @@
 //! The commands about images that a tool does as a whole, and the two that make an image or an archive of a container.
 
-use super::Engine;
-use crate::cli::{Commit, Export, ImagePrune, Import, Load, Rmi, Save};
+use super::{Engine, failed_as_docker};
+use crate::cli::{Build, Commit, Export, ImagePrune, Import, Load, Login, Rmi, Save};
 use crate::plan::{Plan, Step};
-use crate::{life, runtime};
-use anyhow::{Context, Result};
+use crate::{life, registry, runtime};
+use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::lock::Lock;
 use layout::oci::defaults;
@@ -52,7 +52,28 @@ pub fn load(args: &Load) -> Call {
         .args(args.quiet.then_some("--quiet"))
 }
 
+/// `imgbuild`.
+pub fn build(args: &Build) -> Call {
+    Call::new(Tool::Imgbuild)
+        .args(args.tag.iter().flat_map(|tag| ["--tag", tag]))
+        .args(args.file.iter().flat_map(|file| ["--file".into(), file.clone().into_os_string()]))
+        .args(args.build_arg.iter().flat_map(|value| ["--build-arg", value]))
+        .args(args.no_cache.then_some("--no-cache"))
+        .args(args.quiet.then_some("--quiet"))
+        .arg(&args.context)
+}
+
 impl Engine {
+    /// `ctr login`: the password goes to the tool by a pipe, where nobody else sees it.
+    pub(super) fn login(&self, args: &Login) -> Result<u8> {
+        let call = registry::login(args);
+        match &args.password {
+            Some(_) if args.username.is_none() => bail!("Must provide --username with --password"),
+            Some(password) if !self.explain => Ok(failed_as_docker(registry::log_in(&call, password)?)),
+            _ => self.pass_on(call),
+        }
+    }
+
     /// `ctr image prune`: asks, as docker does, and removes.
     pub(super) fn image_prune(&self, args: &ImagePrune) -> Result<u8> {
         let warning = match args.all {

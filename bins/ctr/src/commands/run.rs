@@ -1,0 +1,57 @@
+//! `run` and `create`.
+
+use super::{Engine, ends_with_one};
+use crate::cli::{Create, Run};
+use crate::plan::Step;
+use crate::{create, life, registry};
+use anyhow::Result;
+use layout::container::{State, Status};
+use layout::exit;
+
+impl Engine {
+    pub(super) fn run(&self, args: &Run) -> Result<u8> {
+        let attach = !args.detach;
+        let interactive = attach && args.create.process.interactive;
+        if interactive && args.create.process.tty && !self.explain && !rustix::termios::isatty(std::io::stdin()) {
+            return Err(exit::coded(1, "the input device is not a TTY"));
+        }
+        let mut plan = registry::provide(&self.layout, &args.create, self.explain)?;
+        if self.explain {
+            let (container, made) = create::prepare(&self.layout, &args.create, args.detach, 0)?;
+            plan.extend(made);
+            plan.extend(life::start_plan(&self.layout, &container, attach, interactive));
+            if args.detach {
+                plan.push(Step::Print(container.id.to_string()));
+            }
+            return self.explained(&plan);
+        }
+        plan.execute(&self.layout)?;
+        let container = create::create(&self.layout, &args.create, args.detach)?;
+        let started = life::start(&self.layout, &container, attach, interactive);
+        // One that could not be started. If it was, its shim removes it, whatever became of us.
+        let is_left = |state: State| state.status == Status::Created;
+        if started.is_err() && args.create.life.rm && self.layout.read_state(&container.id).is_ok_and(is_left) {
+            life::remove(&self.layout, &container, true)?;
+        }
+        let code = started?;
+        if args.detach {
+            println!("{}", container.id);
+        }
+        Ok(code)
+    }
+
+    pub(super) fn create(&self, args: &Create) -> Result<u8> {
+        let mut plan = registry::provide(&self.layout, args, self.explain).map_err(ends_with_one)?;
+        if self.explain {
+            let (container, made) = create::prepare(&self.layout, args, false, 0)?;
+            plan.extend(made);
+            plan.push(Step::Print(container.id.to_string()));
+            return self.explained(&plan);
+        }
+        if let Err(error) = plan.execute(&self.layout) {
+            return Err(if exit::is_silent(&error) { exit::silent(1) } else { error });
+        }
+        println!("{}", create::create(&self.layout, args, false).map_err(ends_with_one)?.id);
+        Ok(0)
+    }
+}
