@@ -110,6 +110,7 @@ pub enum ContainerCommand {
 
 /// `ctr container ...`
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is passed on once")]
 pub enum ContainerGroup {
     /// The commands whose short names are the same
     #[command(flatten)]
