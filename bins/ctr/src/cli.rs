@@ -175,6 +175,16 @@ pub enum ShimCommand {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Have the shim run COMMAND, and note what it means for the container
+    Tell {
+        /// The container's id
+        id: String,
+        /// What it means: pause, unpause or kill
+        what: String,
+        /// The runtime's command
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Have the shim run COMMAND, and note that the container runs
     Start {
         /// Connect to the container's output, and end with its exit code

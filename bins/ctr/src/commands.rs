@@ -117,6 +117,10 @@ impl Engine {
     fn shim(&self, command: ShimCommand) -> Result<u8> {
         match command {
             ShimCommand::Create { id, command } => shim::create(&self.layout, &id.parse()?, &command),
+            ShimCommand::Tell { id, what, command } => {
+                let what = clap::ValueEnum::from_str(&what, false).map_err(anyhow::Error::msg)?;
+                client::tell(&self.layout, &id.parse()?, what, &command).map(|()| 0)
+            }
             ShimCommand::Start { attach, interactive, id, command } => {
                 client::start(&self.layout, &id.parse()?, attach, interactive, &command, None)
             }

@@ -4,6 +4,7 @@
 //! printed as a shell script (`ctr --explain`). The script cannot say something else than what happens,
 //! because it is the same list.
 
+use crate::protocol::Deed;
 use anyhow::{Context, Result};
 use layout::tool::{Call, Tool, quote, script_environment};
 use layout::{ContainerId, Layout};
@@ -80,6 +81,15 @@ pub enum Step {
         /// The runtime's `start`.
         command: Vec<String>,
     },
+    /// Have the shim of a container do something to it.
+    Tell {
+        /// Which container.
+        id: ContainerId,
+        /// What it means.
+        what: Deed,
+        /// The call of the runtime that does it.
+        call: Call,
+    },
     /// Wait until the container's shim is gone.
     WaitEnd {
         /// Which container.
@@ -87,7 +97,7 @@ pub enum Step {
         /// How long; for ever if nothing is said.
         within: Option<Duration>,
         /// What to do when it takes longer.
-        otherwise: Option<Call>,
+        otherwise: Option<Box<Step>>,
     },
 }
 
@@ -143,11 +153,12 @@ impl Step {
             Step::Start { id, attach, interactive, command } => {
                 return crate::client::start(layout, id, *attach, *interactive, command, None);
             }
+            Step::Tell { id, what, call } => crate::client::tell(layout, id, *what, &crate::runtime::words(call))?,
             Step::WaitEnd { id, within, otherwise } => {
                 if !crate::life::wait_end(layout, id, *within)?
-                    && let Some(call) = otherwise
+                    && let Some(step) = otherwise
                 {
-                    call.run()?;
+                    step.execute(layout)?;
                     crate::life::wait_end(layout, id, None)?;
                 }
             }
@@ -187,19 +198,30 @@ impl Step {
                 }
                 call.arg(id.as_str()).arg("--").args(command).to_shell()
             }
+            Step::Tell { id, what, call } => tell(id, *what, call).to_shell(),
             Step::WaitEnd { id, within, otherwise } => {
                 let wait = format!("ctr wait {id} >/dev/null");
                 match (within, otherwise) {
-                    (Some(time), Some(call)) => {
+                    (Some(time), Some(step)) => {
                         // To timeout(1), 0 is for ever.
                         let seconds = time.as_secs_f64().max(0.001);
-                        format!("timeout {seconds} {wait} || {{ {}; {wait}; }}", call.to_shell())
+                        format!("timeout {seconds} {wait} || {{ {}; {wait}; }}", step.to_shell())
                     }
                     _ => wait,
                 }
             }
         }
     }
+}
+
+/// `ctr shim tell`: what [`Step::Tell`] does.
+fn tell(id: &ContainerId, what: Deed, call: &Call) -> Call {
+    let word = match what {
+        Deed::Pause => "pause",
+        Deed::Unpause => "unpause",
+        Deed::Kill => "kill",
+    };
+    Call::new(Tool::Ctr).args(["shim", "tell", id.as_str(), word, "--"]).args(crate::runtime::words(call))
 }
 
 /// A signal that ends the work (Ctrl-C goes to it as well) must not end us before the rest is done.

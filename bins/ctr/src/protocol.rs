@@ -50,6 +50,20 @@ pub enum Control {
         /// Why.
         reason: String,
     },
+    /// Client: run this command of the runtime, and note what it means for the container.
+    Do {
+        /// What it means.
+        what: Deed,
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+    /// Shim: that is done.
+    Done,
+    /// Shim: that could not be done; the container is as it was.
+    Refused {
+        /// Why.
+        message: String,
+    },
     /// Shim: it runs.
     Started,
     /// Shim: it could not be started, and is taken down.
@@ -64,6 +78,18 @@ pub enum Control {
         /// Its exit code.
         code: u8,
     },
+}
+
+/// What is done to a container that is up. The shim does it, because it alone says what is true of the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "PascalCase")]
+pub enum Deed {
+    /// Freeze it.
+    Pause,
+    /// Let it go on.
+    Unpause,
+    /// Send it a signal, the command's last word, on somebody's behalf: from now on it is not started again.
+    Kill,
 }
 
 /// A message as bytes. Longer payloads than one message takes become several.

@@ -3,7 +3,7 @@
 mod stream;
 mod terminal;
 
-use crate::protocol::{Control, Decoder, Kind, control};
+use crate::protocol::{Control, Decoder, Deed, Kind, control};
 use anyhow::{Context, Result, bail};
 use layout::container::Container;
 use layout::lock::Lock;
@@ -77,6 +77,24 @@ pub fn start(
         Some(Control::Failed { code, message }) => Err(exit::coded(code, message)),
         Some(other) => bail!("start {}: the shim answered {other:?}", container.name),
         None => bail!("start {}: its shim was killed", container.name),
+    }
+}
+
+/// Has the shim of a container do something to it, by a command of the runtime.
+///
+/// # Errors
+/// When it cannot be done, in the runtime's words; or `container NAME is not running`.
+pub fn tell(layout: &Layout, id: &ContainerId, what: Deed, command: &[String]) -> Result<()> {
+    let mut word = None;
+    if let Ok(mut session) = Session::connect(layout, id) {
+        session.say(&Control::Do { what, command: command.to_vec() })?;
+        word = session.next_word()?;
+    }
+    match word {
+        Some(Control::Done) => Ok(()),
+        Some(Control::Refused { message }) => bail!(message),
+        // It ended in this moment, or its shim was killed.
+        _ => bail!("Container {id} is not running"),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Engine, reads_only};
 use crate::cli::{Start, Stop};
 use crate::plan::{Plan, Step};
-use crate::{client, life, runtime};
+use crate::{client, life};
 use anyhow::{Result, bail};
 use layout::container::Container;
 use layout::exit;
@@ -47,7 +47,7 @@ impl Engine {
             bail!("cannot kill container: {}: container {} is not running", container.name, container.id);
         }
         let mut plan = Plan::default();
-        plan.call(runtime::kill(&self.layout, &container.id, signal.trim_start_matches("SIG")));
+        plan.push(life::signal_step(&self.layout, &container.id, signal));
         if matches!(signal.trim_start_matches("SIG"), "KILL" | "9") {
             plan.push(Step::WaitEnd { id: container.id.clone(), within: None, otherwise: None });
         }

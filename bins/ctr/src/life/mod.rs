@@ -6,6 +6,7 @@
 
 use crate::create::ports;
 use crate::plan::{Plan, Step};
+use crate::protocol::Deed;
 use crate::runtime;
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, State, Status};
@@ -221,17 +222,23 @@ fn is_mount_point(path: &std::path::Path) -> bool {
         .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
+/// A signal, sent on somebody's behalf: the shim passes it on, and does not start the container again.
+pub fn signal_step(layout: &Layout, id: &ContainerId, signal: &str) -> Step {
+    let call = runtime::kill(layout, id, signal.trim_start_matches("SIG"));
+    Step::Tell { id: id.clone(), what: Deed::Kill, call }
+}
+
 /// The steps that stop a running container.
 pub fn stop_plan(layout: &Layout, container: &Container, signal: Option<&str>, seconds: i64) -> Plan {
     let id = &container.id;
     let image_signal = Some(container.config.run.stop_signal.as_str()).filter(|s| !s.is_empty());
     let signal = signal.or(image_signal).unwrap_or("TERM");
     let mut plan = Plan::default();
-    plan.call(runtime::kill(layout, id, signal.trim_start_matches("SIG")));
+    plan.push(signal_step(layout, id, signal));
     plan.push(Step::WaitEnd {
         id: id.clone(),
         within: u64::try_from(seconds).ok().map(Duration::from_secs),
-        otherwise: Some(runtime::kill(layout, id, "KILL")),
+        otherwise: Some(Box::new(signal_step(layout, id, "KILL"))),
     });
     plan
 }
@@ -239,7 +246,7 @@ pub fn stop_plan(layout: &Layout, container: &Container, signal: Option<&str>, s
 /// The steps that kill a container, if it has a shim, and wait for its end.
 pub fn kill_plan(layout: &Layout, id: &ContainerId) -> Plan {
     let mut plan = Plan::default();
-    plan.call(runtime::kill(layout, id, "KILL"));
+    plan.push(signal_step(layout, id, "KILL"));
     plan.push(Step::WaitEnd { id: id.clone(), within: None, otherwise: None });
     plan
 }
@@ -325,7 +332,7 @@ pub fn still_up(layout: &Layout, container: &Container) -> Result<String> {
 /// Kills a container and waits for its end.
 fn kill(layout: &Layout, container: &Container) -> Result<()> {
     let id = &container.id;
-    let killed = runtime::kill(layout, id, "KILL").run();
+    let killed = signal_step(layout, id, "KILL").execute(layout);
     // It may have ended by itself in the same moment; then there was nobody to kill.
     let ended = wait_end(layout, id, Some(SHIM_GRACE))?;
     match killed {

@@ -17,7 +17,7 @@ pub mod json_log;
 pub mod streams;
 pub mod supervise;
 
-use crate::protocol::Control;
+use crate::protocol::{Control, Deed};
 use crate::sys::{self, Side};
 use crate::{life, runtime};
 use anyhow::{Context, Result, bail};
@@ -165,15 +165,44 @@ impl Shim {
     pub fn start(&mut self, command: &[String]) -> Result<()> {
         runtime::from_words(command)?.run()?;
         self.state.status = Status::Running;
+        self.state.stopped_on_purpose = false;
+        self.state.restart_count = 0;
         self.state.exit_code = 0;
         self.state.started_at = layout::time::now();
+        self.publish_state()
+    }
+
+    /// Does something to the container by a command of the runtime, and writes down what is true then.
+    pub fn carry_out(&mut self, what: Deed, command: &[String]) -> Result<()> {
+        let call = runtime::from_words(command)?;
+        let id = &self.container.id;
+        match (what, self.state.status) {
+            (Deed::Pause, Status::Paused) => bail!("Container {id} is already paused"),
+            (Deed::Unpause, Status::Running) => bail!("Container {id} is not paused"),
+            (_, Status::Running | Status::Paused) => {}
+            _ => bail!("Container {id} is not running"),
+        }
+        if what == Deed::Kill {
+            self.state.stopped_on_purpose = true;
+        }
+        call.run()?;
+        match what {
+            Deed::Pause => self.state.status = Status::Paused,
+            Deed::Unpause => self.state.status = Status::Running,
+            // A frozen process takes no signal but SIGKILL before it goes on.
+            Deed::Kill if self.state.status == Status::Paused => {
+                runtime::resume(&self.layout, id).run()?;
+                self.state.status = Status::Running;
+            }
+            Deed::Kill => {}
+        }
         self.publish_state()
     }
 
     /// Takes everything down and writes down how it ended; the last thing to go is the run folder, with the
     /// lock in it. Gives the word for the clients.
     pub fn finish(&mut self, ended: Ended) -> Control {
-        let was_running = self.state.status == Status::Running;
+        let was_running = self.state.status.is_up();
         self.state.pid = 0;
         let word = match ended {
             Ended::Exited(code) if was_running => {

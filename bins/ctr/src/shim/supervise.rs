@@ -5,7 +5,6 @@ use super::json_log::JsonLog;
 use super::{Ended, Shim};
 use crate::protocol::{Control, Kind};
 use anyhow::{Context, Result};
-use layout::container::Status;
 use layout::exit;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -250,14 +249,25 @@ impl Supervisor {
                     return Some(Ended::Failed { code: exit::code_of(&error), message: format!("{error:#}") });
                 }
             },
+            Control::Do { what, command } => {
+                let answer = match self.shim.carry_out(what, &command) {
+                    Ok(()) => Control::Done,
+                    Err(error) => Control::Refused { message: format!("{error:#}") },
+                };
+                self.clients[i].say(&answer);
+            }
             Control::Abort { reason } => return Some(Ended::Failed { code: exit::TOOL, message: reason }),
-            Control::Started | Control::Failed { .. } | Control::Exited { .. } => {}
+            Control::Started
+            | Control::Failed { .. }
+            | Control::Exited { .. }
+            | Control::Done
+            | Control::Refused { .. } => {}
         }
         None
     }
 
     fn runs(&self) -> bool {
-        self.shim.state.status == Status::Running
+        self.shim.state.status.is_up()
     }
 
     /// The process ended: takes its exit code and the rest of its output.
