@@ -3,6 +3,8 @@
 //! This file stands alone (std, clap and `layout`): the generator of completions and man pages includes it, and the files
 //! of options below, by their paths.
 
+#[path = "cli/copy.rs"]
+mod copy;
 #[path = "cli/exchange.rs"]
 mod exchange;
 #[path = "cli/images.rs"]
@@ -10,6 +12,7 @@ mod images;
 #[path = "cli/registry.rs"]
 mod registry;
 
+pub use copy::*;
 pub use exchange::*;
 pub use images::*;
 pub use registry::*;
@@ -55,6 +58,8 @@ pub enum Command {
     Mount(MountArgs),
     /// Undo `mount`. It is no error when nothing is mounted there.
     Umount(UmountArgs),
+    /// Copy files between this machine and a root that is not trusted, by docker's rules.
+    Cp(CopyArgs),
     /// List the images.
     Ls(LsArgs),
     /// Print all that is known of images, as a JSON array.

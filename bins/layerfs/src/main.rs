@@ -5,6 +5,7 @@
 //! | [`archive`] | a tar is headers and data in blocks of 512 bytes |
 //! | [`layer`] | a tar becomes files, none of them outside the layer, digested in one pass; how a layer says "deleted" |
 //! | [`image`] | blobs named by their digests, the index that names the images, and the commands on them |
+//! | [`copy`] | files in and out of a root that somebody else controls |
 //! | [`exchange`] | images in archives, as they travel without a registry |
 //! | [`mount`] | folders laid over each other |
 //! | [`care`] | what refers to what; removing what nothing refers to; proving the rest |
@@ -15,6 +16,7 @@
 mod archive;
 mod care;
 mod cli;
+mod copy;
 mod exchange;
 mod image;
 mod layer;
@@ -66,6 +68,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Diff(args) => layer::diff::run(&args)?,
         Command::Mount(args) => mount::run(&layout, &args)?,
         Command::Umount(_) | Command::Login(_) | Command::Logout(_) => {}
+        Command::Cp(args) => copy::run(&args)?,
         Command::Ls(args) => image::list::ls(&layout, &args)?,
         Command::Inspect(args) => image::list::inspect(&layout, &args)?,
         Command::Tag(args) => image::tag::run(&layout, &args)?,

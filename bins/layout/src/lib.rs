@@ -12,7 +12,7 @@
 //! | [`publish`], [`lock`] | the crash rules: publish by rename, guard by flock |
 //! | [`oci`] | the OCI documents: image index, manifest, image config, runtime `config.json` |
 //! | [`images`] | reading the image store (writing is `layerfs`'s) |
-//! | [`container`], [`network`] | the JSON files of containers and networks |
+//! | [`container`], [`network`], [`volume`] | the JSON files of containers, networks and volumes |
 //! | [`rootfs`] | looking into a root filesystem without being led out of it; users and groups in it |
 //! | [`tool`], [`exit`] | finding and running a sibling; exit codes and error lines |
 //! | [`units`], [`time`], [`socket`], [`kernel`] | byte sizes, timestamps, unix sockets with long paths, which kernel |
@@ -38,6 +38,7 @@ mod sys;
 pub mod time;
 pub mod tool;
 pub mod units;
+pub mod volume;
 
 pub use digest::Digest;
 pub use id::ContainerId;

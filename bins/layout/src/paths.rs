@@ -185,6 +185,18 @@ impl Layout {
     pub fn volumes(&self) -> PathBuf {
         self.root.join("volumes")
     }
+    /// The folder of one volume.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.volumes().join(name)
+    }
+    /// What is known of a volume: [`crate::volume::Volume`].
+    pub fn volume_json(&self, name: &str) -> PathBuf {
+        self.volume(name).join("volume.json")
+    }
+    /// A volume's files.
+    pub fn volume_data(&self, name: &str) -> PathBuf {
+        self.volume(name).join("_data")
+    }
     /// All networks.
     pub fn networks(&self) -> PathBuf {
         self.root.join("networks")
@@ -210,6 +222,11 @@ impl Layout {
     /// exclusive for whoever removes what nothing refers to.
     pub fn gc_lock(&self) -> PathBuf {
         self.locks().join("gc")
+    }
+    /// Shared by whoever makes volumes, or a container folder that names some, until that folder is in place; exclusive for
+    /// whoever removes volumes that nothing names, or mounts and unmounts what is in them.
+    pub fn volumes_lock(&self) -> PathBuf {
+        self.locks().join("volumes")
     }
     /// Guards one network's file, bridge and rules: exclusive.
     pub fn network_lock(&self, name: &str) -> PathBuf {

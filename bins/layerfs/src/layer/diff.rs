@@ -14,7 +14,7 @@ use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -39,10 +39,27 @@ pub fn write_without<W: Write>(upper: &Path, mount_points: &[PathBuf], out: W) -
         tar: TarWriter::new(out),
         links: HashMap::new(),
         mount_points: mount_points.iter().map(relative).collect(),
+        named: None,
     };
     let failed = || format!("read the changes in {}", upper.display());
     walk.root_folder().with_context(failed)?;
     walk.folder(b"").with_context(failed)?;
+    walk.tar.finish()
+}
+
+/// Writes the tar of a file, or of a folder with all that is in it, under a name of its own: `start` in the open folder `dir`, or
+/// that folder itself if `start` is empty. Nothing in it is a mark: a file is a file.
+pub fn write_as<W: Write>(dir: OwnedFd, start: &[u8], name: &[u8], out: W) -> Result<W> {
+    let name = if name.is_empty() { b"." } else { name };
+    let named = Some(Named { cut: start.len(), name: name.to_vec() });
+    let mut walk =
+        Walk { root: dir, tar: TarWriter::new(out), links: HashMap::new(), mount_points: HashSet::new(), named };
+    if start.is_empty() {
+        let stat = rustix::fs::fstat(&walk.root).context("read the attributes of the folder")?;
+        let xattrs = xattrs_of(&walk.root)?;
+        walk.append(member(b"/".to_vec(), Kind::Dir, &stat, xattrs), &mut io::empty())?;
+    }
+    walk.folder(start)?;
     walk.tar.finish()
 }
 
@@ -65,14 +82,41 @@ struct Walk<W> {
     links: HashMap<(u64, u64), Vec<u8>>,
     /// What is left out if it is empty.
     mount_points: HashSet<Vec<u8>>,
+    /// What is no upper folder gets another name in the tar.
+    named: Option<Named>,
+}
+
+/// Another name for what is walked.
+struct Named {
+    /// The bytes of each path that it stands for.
+    cut: usize,
+    name: Vec<u8>,
+}
+
+impl Named {
+    fn of(&self, path: &[u8]) -> Vec<u8> {
+        let rest = &path[self.cut..];
+        let slash = if rest.is_empty() || rest.starts_with(b"/") { &b""[..] } else { b"/" };
+        [self.name.as_slice(), slash, rest].concat()
+    }
 }
 
 impl<W: Write> Walk<W> {
+    fn append(&mut self, mut member: Member, data: &mut impl Read) -> Result<()> {
+        if let Some(named) = &self.named {
+            member.path = named.of(&member.path);
+            if member.kind == Kind::Hardlink {
+                member.link = named.of(&member.link);
+            }
+        }
+        self.tar.append(&member, data)
+    }
+
     fn root_folder(&mut self) -> Result<()> {
         let stat = rustix::fs::fstat(&self.root).context("read the attributes of the folder")?;
         if !is_plain(&stat) {
             let xattrs = xattrs_of(&self.root)?;
-            self.tar.append(&member(b"./".to_vec(), Kind::Dir, &stat, xattrs), &mut io::empty())?;
+            self.append(member(b"./".to_vec(), Kind::Dir, &stat, xattrs), &mut io::empty())?;
         }
         Ok(())
     }
@@ -91,7 +135,7 @@ impl<W: Write> Walk<W> {
                 Err(error) if is_gone(error) => continue,
                 Err(error) => return Err(error).with_context(failed),
             };
-            if whiteout::is_opaque(&dir)? {
+            if self.named.is_none() && whiteout::is_opaque(&dir)? {
                 self.mark(join(&path, whiteout::OPAQUE), (0, 0))?;
             }
             let names = beneath::names(&dir).with_context(failed)?;
@@ -109,7 +153,7 @@ impl<W: Write> Walk<W> {
             Err(error) => return Err(error.into()),
         };
         let stat = rustix::fs::fstat(&fd)?;
-        if whiteout::is_whiteout(&stat) {
+        if self.named.is_none() && whiteout::is_whiteout(&stat) {
             self.removed(path, &stat)?;
             return Ok(false);
         }
@@ -130,7 +174,7 @@ impl<W: Write> Walk<W> {
         if member.kind == Kind::Symlink {
             member.link = rustix::fs::readlinkat(&fd, "", Vec::new())?.into_bytes();
         }
-        self.tar.append(&member, &mut io::empty())?;
+        self.append(member, &mut io::empty())?;
         Ok(is_dir)
     }
 
@@ -157,7 +201,7 @@ impl<W: Write> Walk<W> {
         };
         let link = first.clone();
         let member = Member { link, ..member(path.to_vec(), Kind::Hardlink, stat, Vec::new()) };
-        self.tar.append(&member, &mut io::empty())?;
+        self.append(member, &mut io::empty())?;
         Ok(true)
     }
 
@@ -175,7 +219,7 @@ impl<W: Write> Walk<W> {
         }
         let xattrs = xattrs_of(&fd)?;
         let member = Member { size: stat.st_size as u64, ..member(path.to_vec(), Kind::File, &stat, xattrs) };
-        self.tar.append(&member, &mut File::from(fd))
+        self.append(member, &mut File::from(fd))
     }
 
     fn removed(&mut self, path: &[u8], stat: &Stat) -> Result<()> {
