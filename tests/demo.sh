@@ -21,8 +21,8 @@ CTR_RUN=$PWD/target/demo/run
 export PATH CTR_ROOT CTR_RUN
 port=${DEMO_PORT:-4000}
 
-# A demo that was interrupted may have left its container; nothing else ever stays.
-end() { ctr rm -f web >/dev/null 2>&1 || true; }
+# A demo that was interrupted may have left its container. The bridge stays after the last one, for the next.
+end() { ctr rm -f web >/dev/null 2>&1 || true; portfwd remove bridge 2>/dev/null || true; }
 end
 rm -rf target/demo
 mkdir -p target/demo

@@ -44,10 +44,12 @@ fn the_truth_is_told_and_everything_can_be_removed(sandbox: &Sandbox, when: &str
     let exists = sandbox.root().join("names/box").exists();
     let mut listed = sandbox.ctr(["ps", "-a"]).ok();
     if listed.stdout.contains("Up ") {
-        let exec = sandbox.ctr(["exec", "box", "true"]);
-        // It may have ended of itself between the two.
-        listed = sandbox.ctr(["ps", "-a"]).ok();
-        assert!(exec.code == 0 || !listed.stdout.contains("Up "), "{when}: said to be up, but: {exec}\n{listed}");
+        // It may have ended of itself between the two, and its shim takes a moment to write that down.
+        poll_until(60, &format!("what is said to be up to be up ({when})"), || {
+            let exec = sandbox.ctr(["exec", "box", "true"]);
+            listed = sandbox.ctr(["ps", "-a"]).ok();
+            (exec.code == 0 || !listed.stdout.contains("Up ")).then_some(())
+        });
     }
     if listed.stdout.contains("Exited ") {
         // The shim has written down the end, and is about to take down the rest.

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 /// A `CTR_ROOT` and a `CTR_RUN` in a temporary folder.
 ///
-/// At its end its containers are removed, as a user would, with `ctr rm -f`. What is then still mounted
-/// was left by the engine, and the test fails.
+/// At its end its containers are removed, as a user would, with `ctr rm -f`, and its networks with `portfwd remove`.
+/// What is then still mounted was left by the engine, and the test fails; so is a network that somebody is still in.
 pub struct Sandbox {
     dir: TempDir,
 }
@@ -163,7 +163,13 @@ impl Sandbox {
         targets
     }
 
-    /// Removes all containers; gives what could not be removed, in words.
+    /// The names of its networks.
+    fn networks(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.layout().networks()).into_iter().flatten().flatten();
+        files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".json")?.to_owned())).collect()
+    }
+
+    /// Removes all containers and networks; gives what could not be removed, in words.
     fn clear(&self) -> Vec<String> {
         let mut trouble = Vec::new();
         if let Ok(ids) = self.layout().container_ids() {
@@ -172,6 +178,12 @@ impl Sandbox {
                 if removed.code != 0 {
                     trouble.push(removed.to_string());
                 }
+            }
+        }
+        for network in self.networks() {
+            let removed = self.run(self.tool("portfwd").args(["remove", &network]));
+            if removed.code != 0 {
+                trouble.push(removed.to_string());
             }
         }
         for mount in self.mounts() {

@@ -1,6 +1,7 @@
 //! The bridge of a network: a switch in the kernel, with an address of its own, which is its containers' gateway.
 //!
-//! It is made with the first container and removed with the last. Several `$CTR_ROOT` may live on one host: names and
+//! It is made with the first container and stays, with its rules, until the network is removed (or the machine is
+//! switched off): to make and remove it takes the kernel several times as long as all else that a container needs. Several `$CTR_ROOT` may live on one host: names and
 //! subnets are chosen by what the kernel has now, and whose an interface is, is told by its group: a number that the
 //! kernel keeps with it from its making on, so that nothing is ever without an owner, whoever is killed when. A bridge
 //! of the right name in another group is another's. When all is done the bridge is given its alias, which says whose it
@@ -77,10 +78,20 @@ pub fn ensure(guard: &Guard, netlink: &mut Netlink, wanted: Option<Ipv4Net>) -> 
             bail!("make network {}: it is there already, with subnet {}", guard.name, network.subnet);
         }
         if let Some(link) = own_link(guard, netlink, &network.bridge)?.filter(|link| !link.alias.is_empty()) {
+            mend(network)?;
             return Ok(Bridge { network: network.clone(), index: link.index });
         }
     }
     make(guard, netlink, known, wanted)
+}
+
+/// A bridge lives long, and the host's rules and settings may have been loaded anew in the meantime.
+fn mend(network: &Network) -> Result<()> {
+    forward_ipv4()?;
+    if !firewall::is_open(&network.bridge) {
+        firewall::open(&network.bridge, &network_file::subnet(network)?)?;
+    }
+    Ok(())
 }
 
 /// Removes the bridge of a network, all its cables and its rules. What is another's is left alone.

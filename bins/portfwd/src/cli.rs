@@ -36,7 +36,7 @@ pub enum Command {
     Bridge(BridgeArgs),
     /// Connect a container to a network
     Attach(AttachArgs),
-    /// Take a container out of a network; the bridge goes with the last one
+    /// Take a container out of a network
     Detach(DetachArgs),
     /// Remove a network that nobody is attached to
     Remove(RemoveArgs),
@@ -105,8 +105,8 @@ pub struct AttachArgs {
 
 /// Take a container out of a network.
 ///
-/// Its cable is cut, its address is free again and its neighbours forget its name. When nobody is left, the bridge
-/// and its rules go too; the network's file stays. Nothing there to remove is success.
+/// Its cable is cut, its address is free again and its neighbours forget its name. The bridge and its rules stay,
+/// for the next one who comes, until `portfwd remove`. Nothing there to remove is success.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -122,11 +122,12 @@ pub struct DetachArgs {
 
 /// Remove a network that nobody is attached to.
 ///
-/// The bridge, its rules and the network's file are removed. Nothing there to remove is success.
+/// The bridge, its rules and the network's file are removed: after `portfwd remove bridge` nothing of the default
+/// network is left, and the next container makes it anew. Nothing there to remove is success.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  portfwd remove backend
+  portfwd remove bridge
   portfwd detach backend --container ID && portfwd remove backend")]
 pub struct RemoveArgs {
     /// The network

@@ -1,4 +1,4 @@
-//! A container goes: cable, names, address; with the last one the bridge.
+//! A container goes: cable, names, address. The bridge stays for the next one, until the network is removed.
 
 use crate::bridge;
 use crate::cleanup::Cleanup;
@@ -20,13 +20,8 @@ pub fn run(layout: &Layout, network: &str, container: &ContainerId) -> Result<()
 pub fn leave(guard: &Guard, netlink: &mut Netlink, container: &ContainerId) -> Result<()> {
     let Some(mut network) = guard.read()? else { return Ok(()) };
     let mut cleanup = Cleanup::default();
-    let endpoint = network.endpoints.remove(container.as_str());
-    if network.endpoints.is_empty() {
-        cleanup.attempt(bridge::remove(guard, netlink, &network));
-    } else {
-        cleanup.attempt(veth::unplug(netlink, bridge::group(guard), container).map(drop));
-    }
-    if let Some(endpoint) = endpoint {
+    cleanup.attempt(veth::unplug(netlink, bridge::group(guard), container).map(drop));
+    if let Some(endpoint) = network.endpoints.remove(container.as_str()) {
         cleanup.attempt(guard.write(&network));
         cleanup.attempt(hosts_file::clear(guard.layout, &network, container.as_str(), &endpoint));
         cleanup.attempt(hosts_file::update_all(guard.layout, &network));

@@ -5,6 +5,7 @@
 //! - *forward*: containers may speak to anybody, and be answered. New connections to them from elsewhere are dropped,
 //!   be it from another network or from a neighbour of the host: a port that is not published is not reachable.
 
+use crate::nfnetlink;
 use anyhow::{Context, Result, bail};
 use ipnet::Ipv4Net;
 use std::io::{ErrorKind, Write};
@@ -21,6 +22,15 @@ pub fn open(bridge: &str, subnet: &Ipv4Net) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the rules of a bridge are loaded. Where that cannot be asked they count as not loaded: nft says why.
+pub fn is_open(bridge: &str) -> bool {
+    nfnetlink::has_table(&table(bridge)).unwrap_or(false)
+}
+
+fn table(bridge: &str) -> String {
+    format!("ctr_{bridge}")
 }
 
 /// Removes the rules of a bridge. None there is success.
@@ -59,10 +69,11 @@ impl<'a> Closing<'a> {
 /// The batch. Rules that were left over in a table of the same name are flushed; to delete the table first would do
 /// as well, but the kernel takes 10 ms to free one.
 fn rules(bridge: &str, subnet: &Ipv4Net) -> String {
+    let table = table(bridge);
     format!(
-        r#"add table ip ctr_{bridge}
-flush table ip ctr_{bridge}
-table ip ctr_{bridge} {{
+        r#"add table ip {table}
+flush table ip {table}
+table ip {table} {{
     chain postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
         ip saddr {subnet} oifname != "{bridge}" masquerade
@@ -81,7 +92,8 @@ list chains ip
 
 /// `add` before `delete`, because deleting what is not there would be an error.
 fn removal(bridge: &str) -> String {
-    format!("add table ip ctr_{bridge}\ndelete table ip ctr_{bridge}\nlist chains ip\n")
+    let table = table(bridge);
+    format!("add table ip {table}\ndelete table ip {table}\nlist chains ip\n")
 }
 
 /// Whether iptables' own chain drops what is forwarded, as docker sets it. In nftables a packet must be accepted by

@@ -5,8 +5,9 @@
 //! | `addresses.rs` | which subnet, which address: the choices, as pure functions |
 //! | `netlink.rs` | rtnetlink(7): asking the kernel for links, addresses and routes |
 //! | `netns.rs` | stepping into a container's network namespace and back |
-//! | `bridge.rs` | the virtual switch of a network, made with the first container, removed with the last |
+//! | `bridge.rs` | the virtual switch of a network, made with the first container, there until the network is removed |
 //! | `firewall.rs` | NAT and isolation: one batch of nftables rules a bridge |
+//! | `nfnetlink.rs` | nftables without nft(8): whether a table is there |
 //! | `veth.rs` | the cable: one end in the bridge, the other in the container |
 //! | `delete_link.rs` | removing interfaces without waiting until the kernel has freed them |
 //! | `attach.rs`, `detach.rs` | a container comes, a container goes |
@@ -35,6 +36,7 @@ mod ls;
 mod netlink;
 mod netns;
 mod network_file;
+mod nfnetlink;
 mod publish;
 mod splice;
 #[allow(unsafe_code)]
