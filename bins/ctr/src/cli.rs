@@ -7,6 +7,8 @@
 mod containers;
 #[path = "cli/create/mod.rs"]
 mod create;
+#[path = "cli/exec.rs"]
+mod exec;
 #[path = "cli/images.rs"]
 mod images;
 #[path = "cli/registry.rs"]
@@ -14,6 +16,7 @@ mod registry;
 
 pub use containers::*;
 pub use create::*;
+pub use exec::*;
 pub use images::*;
 pub use registry::*;
 
@@ -175,6 +178,31 @@ pub enum ShimCommand {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Run COMMAND, which makes another process in a container, and stay with that process as its parent
+    Exec {
+        /// Leave it alone as soon as it runs
+        #[arg(long)]
+        detach: bool,
+        /// Connect to its input too
+        #[arg(long)]
+        interactive: bool,
+        /// Nothing is passed on
+        #[arg(long)]
+        no_sig_proxy: bool,
+        /// It has a terminal
+        #[arg(long)]
+        tty: bool,
+        /// What is typed to leave
+        #[arg(long, default_value = "", hide_default_value = true)]
+        detach_keys: String,
+        /// The container's id
+        id: String,
+        /// The process's id
+        exec: String,
+        /// The runtime's exec
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Have the shim run COMMAND, and note what it means for the container
     Tell {
         /// The container's id
@@ -193,6 +221,12 @@ pub enum ShimCommand {
         /// Connect to its input too
         #[arg(long)]
         interactive: bool,
+        /// Do not pass signals on
+        #[arg(long)]
+        no_sig_proxy: bool,
+        /// What is typed to leave
+        #[arg(long, default_value = "", hide_default_value = true)]
+        detach_keys: String,
         /// The container's id
         id: String,
         /// The runtime's start

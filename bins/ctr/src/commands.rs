@@ -9,6 +9,8 @@ mod run;
 mod sessions;
 
 use crate::cli::*;
+use crate::client::Manner;
+use crate::exec::session::{self, Wanted};
 use crate::show::inspect::Of;
 use crate::{client, doctor, registry, shim, show};
 use anyhow::{Result, bail};
@@ -117,12 +119,19 @@ impl Engine {
     fn shim(&self, command: ShimCommand) -> Result<u8> {
         match command {
             ShimCommand::Create { id, command } => shim::create(&self.layout, &id.parse()?, &command),
+            ShimCommand::Start { attach, interactive, no_sig_proxy, detach_keys, id, command } => {
+                let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?;
+                Ok(client::start(&self.layout, &id.parse()?, attach.then_some(&manner), &command, None)?.code())
+            }
+            ShimCommand::Exec { detach, interactive, no_sig_proxy, tty, detach_keys, id, exec, command } => {
+                let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?;
+                let attached = (!detach).then_some(manner);
+                let wanted = Wanted { tty, input: interactive && !detach, attached, command };
+                session::run(&self.layout, &id.parse()?, &exec, &wanted)
+            }
             ShimCommand::Tell { id, what, command } => {
                 let what = clap::ValueEnum::from_str(&what, false).map_err(anyhow::Error::msg)?;
                 client::tell(&self.layout, &id.parse()?, what, &command).map(|()| 0)
-            }
-            ShimCommand::Start { attach, interactive, id, command } => {
-                client::start(&self.layout, &id.parse()?, attach, interactive, &command, None)
             }
         }
     }

@@ -9,7 +9,8 @@
 //! | [`life`] | starting, stopping, removing, and what is true when somebody was killed |
 //! | [`shim`] | the parent of one container |
 //! | [`protocol`], [`client`] | what the shim and its clients say to each other |
-//! | [`runtime`], [`exec`] | calls of the runtime |
+//! | [`runtime`] | calls of the runtime |
+//! | [`exec`] | another process in a container, and its parent |
 //! | [`registry`] | when an image is pulled, and the commands that pull and push |
 //! | [`events`] | what happens, written down |
 //! | [`show`] | what the user sees |
@@ -22,7 +23,7 @@ mod client;
 mod commands;
 mod create;
 mod doctor;
-#[expect(dead_code, reason = "its callers are being written")]
+#[expect(dead_code, reason = "images and volumes are to follow")]
 mod events;
 mod exec;
 mod life;

@@ -4,6 +4,8 @@
 //! printed as a shell script (`ctr --explain`). The script cannot say something else than what happens,
 //! because it is the same list.
 
+use crate::client::Manner;
+use crate::exec::session::Wanted;
 use crate::protocol::Deed;
 use anyhow::{Context, Result};
 use layout::tool::{Call, Tool, quote, script_environment};
@@ -74,12 +76,19 @@ pub enum Step {
     Start {
         /// Which container.
         id: ContainerId,
-        /// Whether its output comes here.
-        attach: bool,
-        /// Whether our input goes there.
-        interactive: bool,
+        /// How its streams come here, if they do.
+        attach: Option<Manner>,
         /// The runtime's `start`.
         command: Vec<String>,
+    },
+    /// Run another process in a container, with a parent of its own; attached, pass its streams on and end with its exit code.
+    Exec {
+        /// Which container.
+        id: ContainerId,
+        /// Its id.
+        exec: String,
+        /// What is wanted.
+        wanted: Wanted,
     },
     /// Have the shim of a container do something to it.
     Tell {
@@ -150,9 +159,10 @@ impl Step {
                 }
             }
             Step::Between { work, after } => return between(layout, work, after),
-            Step::Start { id, attach, interactive, command } => {
-                return crate::client::start(layout, id, *attach, *interactive, command, None);
+            Step::Start { id, attach, command } => {
+                return Ok(crate::client::start(layout, id, attach.as_ref(), command, None)?.code());
             }
+            Step::Exec { id, exec, wanted } => return crate::exec::session::run(layout, id, exec, wanted),
             Step::Tell { id, what, call } => crate::client::tell(layout, id, *what, &crate::runtime::words(call))?,
             Step::WaitEnd { id, within, otherwise } => {
                 if !crate::life::wait_end(layout, id, *within)?
@@ -188,16 +198,16 @@ impl Step {
                 format!("trap {} EXIT\n{}", quote(&after.join("\n")), work.to_shell())
             }
             Step::Print(line) => format!("echo {}", quote(line)),
-            Step::Start { id, attach, interactive, command } => {
-                let mut call = Call::new(Tool::Ctr).args(["shim", "start"]);
-                if *attach {
-                    call = call.arg("--attach");
-                }
-                if *interactive {
-                    call = call.arg("--interactive");
-                }
-                call.arg(id.as_str()).arg("--").args(command).to_shell()
+            Step::Start { id, attach, command } => {
+                let how = attach.iter().flat_map(|manner| [vec!["--attach".to_owned()], manner.to_args()].concat());
+                Call::new(Tool::Ctr)
+                    .args(["shim", "start"])
+                    .args(how)
+                    .args([id.as_str(), "--"])
+                    .args(command)
+                    .to_shell()
             }
+            Step::Exec { id, exec, wanted } => wanted.to_call(id, exec).to_shell(),
             Step::Tell { id, what, call } => tell(id, *what, call).to_shell(),
             Step::WaitEnd { id, within, otherwise } => {
                 let wait = format!("ctr wait {id} >/dev/null");

@@ -1,5 +1,6 @@
 //! Calls of the runtime: `unshare-run`, or any program with runc's command line in its place.
 
+use layout::paths::ExecDir;
 use layout::tool::{Call, Tool};
 use layout::{ContainerId, Layout};
 
@@ -28,6 +29,17 @@ pub fn start(layout: &Layout, id: &ContainerId) -> Call {
 /// Sends it a signal, by name without `SIG` or by number.
 pub fn kill(layout: &Layout, id: &ContainerId, signal: &str) -> Call {
     runtime(layout).args(["kill", id.as_str(), signal])
+}
+
+/// Makes another process in it, which `dir` describes, and leaves that to its own.
+pub fn exec(layout: &Layout, id: &ContainerId, dir: &ExecDir, tty: bool) -> Call {
+    let call = runtime(layout)
+        .args(["exec", "--detach", "--process"])
+        .arg(dir.process_json())
+        .arg("--pid-file")
+        .arg(dir.pid_file());
+    let call = if tty { call.arg("--tty").arg("--console-socket").arg(dir.console_socket()) } else { call };
+    call.arg(id.as_str())
 }
 
 /// Freezes its processes.

@@ -14,8 +14,8 @@ pub enum Side {
 /// Doubles this process (fork(2)).
 pub fn fork_process() -> Result<Side> {
     // SAFETY: fork is dangerous with more than one thread, because locks held by the others stay locked in
-    // the child for ever. This program starts no thread before it forks: only `ctr shim create` does so, and
-    // it comes here straight from `main`.
+    // the child for ever. This program starts no thread before it forks: only `ctr shim create`
+    // and `ctr exec` do so, which have started none.
     match unsafe { fork() }.context("fork")? {
         ForkResult::Parent { .. } => Ok(Side::Parent),
         ForkResult::Child => Ok(Side::Child),
@@ -25,7 +25,7 @@ pub fn fork_process() -> Result<Side> {
 /// Closes every file from `first` on (close_range(2)).
 pub fn close_from(first: u32) -> std::io::Result<()> {
     // SAFETY: closing a file takes it away from whoever in this process still owns it. The caller does this
-    // as the first thing after reading the command line, when nothing but the three streams is open.
+    // when nothing but the three streams is open: before it opens a file that it keeps.
     match unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),

@@ -1,5 +1,9 @@
 //! Where everything is. Every path in the project is absolute and comes from [`Layout`].
 
+mod container_dir;
+
+pub use container_dir::{ContainerDir, ExecDir};
+
 use crate::{ContainerId, Digest, publish};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, DirBuilder};
@@ -258,6 +262,11 @@ impl Layout {
     pub fn attach_socket(&self, id: &ContainerId) -> PathBuf {
         self.run_dir(id).join("attach.sock")
     }
+    /// The folder of another process of the container, while it is being made. It is beside [`Layout::run_dir`], which only the
+    /// shim fills and removes.
+    pub fn exec_dir(&self, id: &ContainerId, exec: &str) -> ExecDir {
+        ExecDir(self.run.join(format!("{id}.exec-{exec}")))
+    }
     /// The ports that `portfwd publish` holds for the container; the same process holds a lock on it.
     pub fn ports_file(&self, id: &ContainerId) -> PathBuf {
         self.run_dir(id).join("ports.json")
@@ -283,53 +292,6 @@ pub fn config_dir() -> Result<PathBuf> {
     }
     let users = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
     Ok(users.context("find the settings: neither CTR_CONFIG nor HOME is set")?.join("ctr"))
-}
-
-/// The files in a container's folder, beside [`Layout::container`].
-#[derive(Debug, Clone)]
-pub struct ContainerDir(pub PathBuf);
-
-impl ContainerDir {
-    /// What was asked for: [`crate::container::Container`].
-    pub fn container_json(&self) -> PathBuf {
-        self.0.join("container.json")
-    }
-    /// What became of it: [`crate::container::State`].
-    pub fn state_json(&self) -> PathBuf {
-        self.0.join("state.json")
-    }
-    /// The OCI runtime configuration.
-    pub fn config_json(&self) -> PathBuf {
-        self.0.join("config.json")
-    }
-    /// The overlay's mount point: the container's root.
-    pub fn rootfs(&self) -> PathBuf {
-        self.0.join("rootfs")
-    }
-    /// The writable layer.
-    pub fn upper(&self) -> PathBuf {
-        self.0.join("upper")
-    }
-    /// Overlayfs's scratch folder beside it.
-    pub fn work(&self) -> PathBuf {
-        self.0.join("work")
-    }
-    /// Bound over `/etc/hostname`.
-    pub fn hostname(&self) -> PathBuf {
-        self.0.join("hostname")
-    }
-    /// Bound over `/etc/hosts`.
-    pub fn hosts(&self) -> PathBuf {
-        self.0.join("hosts")
-    }
-    /// Bound over `/etc/resolv.conf`.
-    pub fn resolv_conf(&self) -> PathBuf {
-        self.0.join("resolv.conf")
-    }
-    /// The log, in docker's json-file format.
-    pub fn log(&self, id: &ContainerId) -> PathBuf {
-        self.0.join(format!("{id}-json.log"))
-    }
 }
 
 /// Where downloads are kept that can be had again at any time: `$XDG_CACHE_HOME/ctr`, else `~/.cache/ctr`; root's is

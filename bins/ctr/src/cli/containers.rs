@@ -11,6 +11,9 @@ pub struct Start {
     /// Connect to its input too
     #[arg(short, long)]
     pub interactive: bool,
+    /// What is typed to leave it (default: ctrl-p,ctrl-q)
+    #[arg(long, value_name = "KEYS")]
+    pub detach_keys: Option<String>,
     /// Containers, by name or id
     #[arg(required = true)]
     pub containers: Vec<String>,
@@ -88,54 +91,6 @@ pub struct Logs {
     /// Only this many lines from the end
     #[arg(short = 'n', long, alias = "lines", default_value = "all")]
     pub tail: String,
-    /// The container, by name or id
-    pub container: String,
-}
-
-/// `ctr exec`
-#[derive(Debug, Args)]
-pub struct Exec {
-    /// Run it in the background
-    #[arg(short, long)]
-    pub detach: bool,
-    /// Keep standard input open
-    #[arg(short, long)]
-    pub interactive: bool,
-    /// Give it a terminal
-    #[arg(short, long)]
-    pub tty: bool,
-    /// Set an environment variable
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
-    pub env: Vec<String>,
-    /// Who it runs as
-    #[arg(short, long)]
-    pub user: Option<String>,
-    /// Folder that it starts in
-    #[arg(short, long, value_name = "DIR")]
-    pub workdir: Option<String>,
-    /// The container, by name or id, then the command and its arguments. Options end at the container
-    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_name = "CONTAINER COMMAND [ARG...]")]
-    words: Vec<String>,
-}
-
-impl Exec {
-    /// The container.
-    pub fn container(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
-    }
-
-    /// The command and its arguments.
-    pub fn command(&self) -> &[String] {
-        self.words.get(1..).unwrap_or_default()
-    }
-}
-
-/// `ctr attach`
-#[derive(Debug, Args)]
-pub struct Attach {
-    /// Do not connect to its input
-    #[arg(long)]
-    pub no_stdin: bool,
     /// The container, by name or id
     pub container: String,
 }

@@ -1,13 +1,23 @@
 //! The other side of the shim's socket: starting, attaching, waiting.
 
+mod detach_keys;
+mod manner;
 mod stream;
 mod terminal;
 
+pub use detach_keys::DetachKeys;
+pub use manner::Manner;
+pub use stream::{End, Link, announce_size, run as stay};
+pub use terminal::size;
+
+use crate::events::{self, About};
+use crate::life;
 use crate::protocol::{Control, Decoder, Deed, Kind, control};
 use anyhow::{Context, Result, bail};
 use layout::container::Container;
 use layout::lock::Lock;
 use layout::{ContainerId, Layout, exit, socket};
+use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -24,13 +34,18 @@ impl Session {
         Ok(Session { socket: socket::connect(&layout.attach_socket(id))?, decoder: Decoder::default() })
     }
 
+    /// A connection that is there already.
+    pub fn over(socket: UnixStream) -> Session {
+        Session { socket, decoder: Decoder::default() }
+    }
+
     /// Says a word.
     pub fn say(&mut self, word: &Control) -> Result<()> {
         self.socket.write_all(&control(word)?).context("speak to the shim")
     }
 
     /// Waits for the next word; output that comes before it is dropped. `None` when the shim is gone.
-    fn next_word(&mut self) -> Result<Option<Control>> {
+    pub fn next_word(&mut self) -> Result<Option<Control>> {
         loop {
             while let Some((kind, payload)) = self.decoder.next()? {
                 if kind == Kind::Control {
@@ -49,31 +64,29 @@ impl Session {
     }
 }
 
-/// Has the shim start the container. Attached, everything it writes comes here, and its exit code is ours;
-/// else this ends as soon as it runs. `held` is let go when it runs.
+/// Has the shim start the container. Attached, everything it writes comes here until it ends, or the user leaves; else this
+/// ends as soon as it runs. `held` is let go when it runs.
 pub fn start(
     layout: &Layout,
     id: &ContainerId,
-    attach: bool,
-    interactive: bool,
+    attach: Option<&Manner>,
     command: &[String],
     held: Option<Lock>,
-) -> Result<u8> {
+) -> Result<End> {
     let container = layout.read_container(id)?;
     let mut session = Session::connect(layout, id)?;
     let start = Control::Start { command: command.to_vec() };
-    if attach {
-        session.say(&Control::Attach { stdin: interactive })?;
-        // Before the start, so that the program finds its terminal at the right size.
-        stream::announce_size(&mut session, &container)?;
-        session.say(&start)?;
-        return stream::run(layout, session, &container, interactive, held);
+    if let Some(manner) = attach {
+        let mut link = link(layout, &container, session, manner)?;
+        link.session.say(&start)?;
+        link.held = held;
+        return run(layout, &container, link);
     }
     session.say(&start)?;
     let word = session.next_word()?;
     drop(held);
     match word {
-        Some(Control::Started) => Ok(0),
+        Some(Control::Started) => Ok(End::Exited(0)),
         Some(Control::Failed { code, message }) => Err(exit::coded(code, message)),
         Some(other) => bail!("start {}: the shim answered {other:?}", container.name),
         None => bail!("start {}: its shim was killed", container.name),
@@ -99,11 +112,42 @@ pub fn tell(layout: &Layout, id: &ContainerId, what: Deed, command: &[String]) -
 }
 
 /// Connects to a running container.
-pub fn attach(layout: &Layout, container: &Container, interactive: bool) -> Result<u8> {
-    let mut session = Session::connect(layout, &container.id)?;
-    session.say(&Control::Attach { stdin: interactive })?;
-    stream::announce_size(&mut session, container)?;
-    stream::run(layout, session, container, interactive, None)
+pub fn attach(layout: &Layout, container: &Container, manner: &Manner) -> Result<End> {
+    let session = Session::connect(layout, &container.id)?;
+    run(layout, container, link(layout, container, session, manner)?)
+}
+
+/// Asks for a container's streams.
+fn link<'a>(layout: &Layout, container: &Container, mut session: Session, manner: &'a Manner) -> Result<Link<'a>> {
+    session.say(&Control::Attach { stdin: manner.interactive && container.config.open_stdin })?;
+    // Before a start, so that the program finds its terminal at the right size.
+    announce_size(&mut session, container.config.tty)?;
+    note(layout, container, "attach");
+    let lost = format!("lost {}: its shim was killed, and the container with it", container.name);
+    Ok(Link {
+        session,
+        tty: container.config.tty,
+        manner,
+        input: container.config.open_stdin,
+        forward: None,
+        lost,
+        held: None,
+    })
+}
+
+fn run(layout: &Layout, container: &Container, link: Link<'_>) -> Result<End> {
+    // It may have ended in this moment; then the shim is about to say so.
+    let forward = |signal: Signal| drop(life::signal_step(layout, &container.id, signal.as_str()).execute(layout));
+    let end = if link.manner.sig_proxy { stay(Link { forward: Some(&forward), ..link }) } else { stay(link) }?;
+    if end == End::Detached {
+        note(layout, container, "detach");
+    }
+    Ok(end)
+}
+
+fn note(layout: &Layout, container: &Container, action: &str) {
+    let attributes = [("image", container.config.image.as_str()), ("name", container.name.as_str())];
+    events::note(layout, About::Container, action, container.id.as_str(), &attributes);
 }
 
 /// Waits for a container's end and gives its exit code.
@@ -114,20 +158,20 @@ pub fn wait(layout: &Layout, id: &ContainerId) -> Result<i32> {
     {
         return Ok(code.into());
     }
-    Ok(crate::life::state(layout, id)?.exit_code)
+    Ok(life::state(layout, id)?.exit_code)
 }
 
 /// Has the shim of a container that is not started yet take it down, and waits until it is done. `false` if the
 /// container runs: somebody, who may have been killed since, had asked for its start before.
 pub fn abort(layout: &Layout, id: &ContainerId, reason: &str) -> Result<bool> {
     // A shim has its lock a moment before it can be spoken to.
-    while !crate::life::wait_end(layout, id, Some(Duration::from_millis(5)))? {
+    while !life::wait_end(layout, id, Some(Duration::from_millis(5)))? {
         let Ok(mut session) = Session::connect(layout, id) else { continue };
         session.say(&Control::Abort { reason: reason.to_owned() })?;
         if session.next_word()? == Some(Control::Started) {
             return Ok(false);
         }
-        crate::life::wait_end(layout, id, None)?;
+        life::wait_end(layout, id, None)?;
     }
     Ok(true)
 }

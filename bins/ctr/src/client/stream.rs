@@ -1,75 +1,124 @@
-//! Being attached: what the container writes comes out here, what is typed here goes in there.
+//! Being connected: what is written there comes out here, what is typed here goes in there.
 
-use super::Session;
 use super::terminal::{RawTerminal, size};
+use super::{Manner, Session};
 use crate::protocol::{Control, Kind, control, encode};
-use crate::runtime;
 use anyhow::{Context, Result, bail};
-use layout::container::Container;
+use layout::exit;
 use layout::lock::Lock;
-use layout::{Layout, exit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 
-/// Ctrl-P Ctrl-Q leaves a container running.
-const DETACH_KEYS: [u8; 2] = [0x10, 0x11];
-
-/// What is passed on to the container when it has no terminal of its own to make signals from keys.
+/// What is passed on to a container.
 const FORWARDED: [Signal; 6] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
 
-/// Tells the container the size of this terminal.
-pub fn announce_size(session: &mut Session, container: &Container) -> Result<()> {
+/// One end of a connection: a container's first process, or one of `exec`, is at the other.
+pub struct Link<'a> {
+    /// The connection.
+    pub session: Session,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether it reads anything.
+    pub input: bool,
+    /// How we are connected.
+    pub manner: &'a Manner,
+    /// Sends a signal on. Without it signals do to us what they do to any program.
+    pub forward: Option<&'a dyn Fn(Signal)>,
+    /// What to say when the other side is gone without a word.
+    pub lost: String,
+    /// What nobody else may hold until it runs.
+    pub held: Option<Lock>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With the process, which had this exit code.
+    Exited(u8),
+    /// The user has left; the process goes on.
+    Detached,
+}
+
+impl End {
+    /// The exit code for it, where leaving is no failure (`run`, `start`).
+    pub fn code(self) -> u8 {
+        match self {
+            End::Exited(code) => code,
+            End::Detached => 0,
+        }
+    }
+
+    /// The exit code for it, and docker's words, where it is one (`attach`, `exec`).
+    pub fn or_failure(self) -> Result<u8> {
+        match self {
+            End::Exited(code) => Ok(code),
+            End::Detached => {
+                eprintln!("read escape sequence");
+                Ok(1)
+            }
+        }
+    }
+}
+
+/// Tells the other side the size of this terminal.
+pub fn announce_size(session: &mut Session, tty: bool) -> Result<()> {
     match size() {
-        Some((rows, cols)) if container.config.tty => session.say(&Control::Resize { rows, cols }),
+        Some((rows, cols)) if tty => session.say(&Control::Resize { rows, cols }),
         _ => Ok(()),
     }
 }
 
-/// Passes streams, sizes and signals on until the container ends, and gives its exit code; or 0 when the user
-/// detaches.
-pub fn run(
-    layout: &Layout,
-    session: Session,
-    container: &Container,
-    interactive: bool,
-    held: Option<Lock>,
-) -> Result<u8> {
-    let interactive = interactive && container.config.open_stdin;
-    let _raw = if interactive && container.config.tty { RawTerminal::enter()? } else { None };
-    let mut attached = Attached {
-        layout,
-        container,
-        session,
-        to_send: Vec::new(),
-        reads_input: interactive,
-        detach_keys_seen: 0,
-        outcome: None,
-        held,
+/// Passes streams, sizes and signals on until the process ends or the user leaves.
+pub fn run(link: Link<'_>) -> Result<End> {
+    let reads_input = link.manner.interactive && link.input;
+    let raw = if reads_input && link.tty { RawTerminal::enter()? } else { None };
+    let caught = match (link.forward, &raw) {
+        (Some(_), _) => FORWARDED.into_iter().collect(),
+        // They end us, and the terminal has to be restored before.
+        (None, Some(_)) => [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect(),
+        (None, None) => SigSet::empty(),
     };
-    attached.session.socket.set_nonblocking(true).context("connect to the shim")?;
-    attached.serve()
+    link.session.socket.set_nonblocking(true).context("connect to the container")?;
+    let mut attached = Attached {
+        reads_input,
+        detach_keys: link.manner.detach_keys.clone(),
+        link,
+        to_send: Vec::new(),
+        end: None,
+        ended_by: None,
+    };
+    let end = attached.serve(caught);
+    drop(raw);
+    match attached.ended_by {
+        Some(signal) => die_of(signal),
+        None => end,
+    }
+}
+
+/// Ends as if the signal had not been caught.
+fn die_of(signal: Signal) -> Result<End> {
+    let _ = SigSet::from(signal).thread_unblock();
+    let _ = nix::sys::signal::raise(signal);
+    Err(exit::silent(exit::from_signal(signal as i32)))
 }
 
 struct Attached<'a> {
-    layout: &'a Layout,
-    container: &'a Container,
-    session: Session,
-    /// What the shim has not taken yet. As long as there is some, no input is read.
+    link: Link<'a>,
+    /// What the other side has not taken yet. As long as there is some, no input is read.
     to_send: Vec<u8>,
     reads_input: bool,
-    detach_keys_seen: usize,
-    outcome: Option<u8>,
-    /// What nobody else may hold until the container runs.
-    held: Option<Lock>,
+    detach_keys: super::DetachKeys,
+    end: Option<End>,
+    /// The signal that is to end us.
+    ended_by: Option<Signal>,
 }
 
 impl Attached<'_> {
-    fn serve(&mut self) -> Result<u8> {
-        let mut signals: SigSet = FORWARDED.into_iter().collect();
+    fn serve(&mut self, mut signals: SigSet) -> Result<End> {
         signals.add(Signal::SIGWINCH);
         // A shim that is gone is an error to be told, not a reason to die silently.
         signals.add(Signal::SIGPIPE);
@@ -81,7 +130,7 @@ impl Attached<'_> {
             let reads_input = self.reads_input && self.to_send.is_empty();
             let writing = if self.to_send.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
             let mut fds = vec![
-                PollFd::new(&self.session.socket, PollFlags::IN | writing),
+                PollFd::new(&self.link.session.socket, PollFlags::IN | writing),
                 PollFd::from_borrowed_fd(signal_file.as_fd(), PollFlags::IN),
             ];
             if reads_input {
@@ -102,8 +151,8 @@ impl Attached<'_> {
             if woken[0] {
                 self.receive()?;
             }
-            if let Some(code) = self.outcome {
-                return Ok(code);
+            if let Some(end) = self.end {
+                return Ok(end);
             }
         }
     }
@@ -111,29 +160,29 @@ impl Attached<'_> {
     /// Reads what the shim sent: output, or the end.
     fn receive(&mut self) -> Result<()> {
         let mut buffer = [0; 32 << 10];
-        let gone = match self.session.socket.read(&mut buffer) {
+        let gone = match self.link.session.socket.read(&mut buffer) {
             Ok(n) => {
-                self.session.decoder.push(&buffer[..n]);
+                self.link.session.decoder.push(&buffer[..n]);
                 n == 0
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
             Err(_) => true,
         };
-        while let Some((kind, payload)) = self.session.decoder.next()? {
+        while let Some((kind, payload)) = self.link.session.decoder.next()? {
             match kind {
                 Kind::Stdout => self.write_out(std::io::stdout(), &payload)?,
                 Kind::Stderr => self.write_out(std::io::stderr(), &payload)?,
                 Kind::Stdin => {}
                 Kind::Control => match serde_json::from_slice(&payload).context("understand the shim")? {
-                    Control::Started => self.held = None,
-                    Control::Exited { code } => self.outcome = Some(code),
+                    Control::Started => self.link.held = None,
+                    Control::Exited { code } => self.end = Some(End::Exited(code)),
                     Control::Failed { code, message } => return Err(exit::coded(code, message)),
                     _ => {}
                 },
             }
         }
-        if gone && self.outcome.is_none() {
-            bail!("lost {}: its shim was killed, and the container with it", self.container.name);
+        if gone && self.end.is_none() {
+            bail!("{}", self.link.lost);
         }
         Ok(())
     }
@@ -142,7 +191,7 @@ impl Attached<'_> {
     fn write_out(&mut self, mut stream: impl Write, bytes: &[u8]) -> Result<()> {
         match stream.write_all(bytes).and_then(|()| stream.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.outcome = Some(exit::from_signal(libc::SIGPIPE));
+                self.end = Some(End::Exited(exit::from_signal(libc::SIGPIPE)));
                 Ok(())
             }
             other => other.context("write what the container wrote"),
@@ -165,37 +214,24 @@ impl Attached<'_> {
         Ok(())
     }
 
-    /// Passes keys on; the first detach key is held back until it is clear whether the second follows.
+    /// Passes keys on, until they are those that leave.
     fn type_in(&mut self, bytes: &[u8]) {
-        if !self.container.config.tty {
+        if !self.link.tty {
             self.to_send.extend(encode(Kind::Stdin, bytes));
             return;
         }
-        let mut keys = Vec::with_capacity(bytes.len() + 1);
-        for &byte in bytes {
-            if byte == DETACH_KEYS[self.detach_keys_seen] {
-                self.detach_keys_seen += 1;
-                if self.detach_keys_seen == DETACH_KEYS.len() {
-                    self.outcome = Some(0);
-                    break;
-                }
-                continue;
-            }
-            keys.extend_from_slice(&DETACH_KEYS[..std::mem::take(&mut self.detach_keys_seen)]);
-            if byte == DETACH_KEYS[0] {
-                self.detach_keys_seen = 1;
-            } else {
-                keys.push(byte);
-            }
-        }
+        let (keys, leaves) = self.detach_keys.pass(bytes);
         if !keys.is_empty() {
             self.to_send.extend(encode(Kind::Stdin, &keys));
+        }
+        if leaves {
+            self.end = Some(End::Detached);
         }
     }
 
     fn flush(&mut self) {
         while !self.to_send.is_empty() {
-            match self.session.socket.write(&self.to_send) {
+            match self.link.session.socket.write(&self.to_send) {
                 Ok(n) => drop(self.to_send.drain(..n)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -209,18 +245,19 @@ impl Attached<'_> {
     fn signals(&mut self, file: &SignalFd) -> Result<()> {
         while let Some(info) = file.read_signal().context("read a signal")? {
             let signal = Signal::try_from(info.ssi_signo as i32).context("read a signal")?;
-            if signal == Signal::SIGWINCH {
-                if let (true, Some((rows, cols))) = (self.container.config.tty, size()) {
-                    self.to_send.extend(control(&Control::Resize { rows, cols })?);
+            match (signal, self.link.forward) {
+                (Signal::SIGWINCH, _) => {
+                    if let (true, Some((rows, cols))) = (self.link.tty, size()) {
+                        self.to_send.extend(control(&Control::Resize { rows, cols })?);
+                    }
                 }
-                continue;
+                (Signal::SIGPIPE, _) => {}
+                (_, Some(forward)) => forward(signal),
+                (_, None) => {
+                    self.ended_by = Some(signal);
+                    self.end = Some(End::Detached);
+                }
             }
-            if signal == Signal::SIGPIPE {
-                continue;
-            }
-            let name = signal.as_str().trim_start_matches("SIG");
-            // It may have ended in this moment; then the shim is about to say so.
-            let _ = runtime::kill(self.layout, &self.container.id, name).run();
         }
         Ok(())
     }

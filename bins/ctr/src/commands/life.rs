@@ -1,7 +1,9 @@
 //! A container's life, command by command.
 
+use super::sessions::needs_a_terminal;
 use super::{Engine, reads_only};
 use crate::cli::{Start, Stop};
+use crate::client::Manner;
 use crate::plan::{Plan, Step};
 use crate::{client, life};
 use anyhow::{Result, bail};
@@ -10,18 +12,27 @@ use layout::exit;
 
 impl Engine {
     pub(super) fn start(&self, args: &Start) -> Result<u8> {
-        let attach = args.attach || args.interactive;
-        if attach && args.containers.len() > 1 {
+        let attach = match args.attach || args.interactive {
+            true => Some(args.detach_keys.as_deref().unwrap_or_default()),
+            false => None,
+        };
+        if attach.is_some() && args.containers.len() > 1 {
             return Err(exit::coded(1, "you cannot start and attach multiple containers at once"));
         }
         let mut code = 0;
         let failed = self.each(&args.containers, |container| {
+            // A terminal makes signals of keys by itself.
+            let manner = |keys| Manner::new(args.interactive, !container.config.tty, keys);
+            let attach = attach.map(manner).transpose()?;
             if self.explain {
-                self.explained(&life::start_plan(&self.layout, container, attach, args.interactive))?;
+                self.explained(&life::start_plan(&self.layout, container, attach.as_ref()))?;
                 return Ok(false);
             }
-            code = life::start(&self.layout, container, attach, args.interactive)?;
-            Ok(!attach)
+            if args.interactive && container.config.open_stdin {
+                needs_a_terminal(container.config.tty)?;
+            }
+            code = life::start(&self.layout, container, attach.as_ref())?.code();
+            Ok(attach.is_none())
         })?;
         Ok(if failed == 0 { code } else { failed })
     }

@@ -1,7 +1,9 @@
 //! `run` and `create`.
 
+use super::sessions::needs_a_terminal;
 use super::{Engine, ends_with_one};
 use crate::cli::{Create, Run};
+use crate::client::{End, Manner};
 use crate::plan::Step;
 use crate::{create, life, registry};
 use anyhow::Result;
@@ -10,16 +12,22 @@ use layout::exit;
 
 impl Engine {
     pub(super) fn run(&self, args: &Run) -> Result<u8> {
-        let attach = !args.detach;
-        let interactive = attach && args.create.process.interactive;
-        if interactive && args.create.process.tty && !self.explain && !rustix::termios::isatty(std::io::stdin()) {
-            return Err(exit::coded(1, "the input device is not a TTY"));
+        let attach = match args.detach {
+            true => None,
+            false => Some(Manner::new(
+                args.create.process.interactive,
+                args.sig_proxy,
+                args.detach_keys.as_deref().unwrap_or_default(),
+            )?),
+        };
+        if attach.as_ref().is_some_and(|manner| manner.interactive) && !self.explain {
+            needs_a_terminal(args.create.process.tty)?;
         }
         let mut plan = registry::provide(&self.layout, &args.create, self.explain)?;
         if self.explain {
             let (container, made) = create::prepare(&self.layout, &args.create, args.detach, 0)?;
             plan.extend(made);
-            plan.extend(life::start_plan(&self.layout, &container, attach, interactive));
+            plan.extend(life::start_plan(&self.layout, &container, attach.as_ref()));
             if args.detach {
                 plan.push(Step::Print(container.id.to_string()));
             }
@@ -27,17 +35,16 @@ impl Engine {
         }
         plan.execute(&self.layout)?;
         let container = create::create(&self.layout, &args.create, args.detach)?;
-        let started = life::start(&self.layout, &container, attach, interactive);
+        let started = life::start(&self.layout, &container, attach.as_ref());
         // One that could not be started. If it was, its shim removes it, whatever became of us.
         let is_left = |state: State| state.status == Status::Created;
         if started.is_err() && args.create.life.rm && self.layout.read_state(&container.id).is_ok_and(is_left) {
             life::remove(&self.layout, &container, true)?;
         }
-        let code = started?;
         if args.detach {
             println!("{}", container.id);
         }
-        Ok(code)
+        started.map(End::code)
     }
 
     pub(super) fn create(&self, args: &Create) -> Result<u8> {

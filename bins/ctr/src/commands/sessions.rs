@@ -2,9 +2,10 @@
 
 use super::{Engine, ends_with_one, reads_only};
 use crate::cli::{Attach, Exec};
-use crate::plan::{Plan, Step};
-use crate::{client, exec};
+use crate::client::{End, Manner};
+use crate::{client, exec, life};
 use anyhow::Result;
+use layout::container::Status;
 use layout::exit;
 
 impl Engine {
@@ -12,9 +13,12 @@ impl Engine {
         let id = self.layout.find_container(args.container()).map_err(ends_with_one)?;
         let container = self.layout.read_container(&id)?;
         if self.explain {
-            let mut plan = Plan::default();
-            plan.push(Step::Foreground(exec::call(&self.layout, &container, args)?));
-            return self.explained(&plan);
+            return self.explained(&exec::plan(&self.layout, &container, args)?);
+        }
+        let status = life::state(&self.layout, &id)?.status;
+        exec::check_that_it_runs(&container, status).map_err(ends_with_one)?;
+        if !args.detach && args.interactive {
+            needs_a_terminal(args.tty)?;
         }
         exec::exec(&self.layout, &container, args)
     }
@@ -25,9 +29,28 @@ impl Engine {
             return reads_only();
         }
         let container = self.layout.read_container(&id)?;
-        if self.is_down(&container)? {
-            return Err(exit::coded(1, "you cannot attach to a stopped container, start it first"));
+        let refused = |why: &str| Err(exit::coded(1, format!("You cannot attach to a {why}")));
+        match life::state(&self.layout, &id)?.status {
+            Status::Running => {}
+            Status::Paused => return refused("paused container, unpause it first"),
+            Status::Restarting => return refused("restarting container, wait until it is running"),
+            _ => return refused("stopped container, start it first"),
         }
-        client::attach(&self.layout, &container, !args.no_stdin)
+        let interactive = !args.no_stdin && container.config.open_stdin;
+        if interactive {
+            needs_a_terminal(container.config.tty)?;
+        }
+        // A terminal makes signals of keys by itself.
+        let sig_proxy = args.sig_proxy && !container.config.tty;
+        let manner = Manner::new(interactive, sig_proxy, args.detach_keys.as_deref().unwrap_or_default())?;
+        client::attach(&self.layout, &container, &manner).and_then(End::or_failure)
+    }
+}
+
+/// Keys for a terminal come from a terminal.
+pub fn needs_a_terminal(tty: bool) -> Result<()> {
+    match tty && !rustix::termios::isatty(std::io::stdin()) {
+        true => Err(exit::coded(1, "the input device is not a TTY")),
+        false => Ok(()),
     }
 }

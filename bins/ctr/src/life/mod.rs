@@ -4,6 +4,7 @@
 //! still so. A run folder whose lock nobody holds is what a killed shim leaves, and whoever finds it
 //! finishes the shim's work.
 
+use crate::client::{End, Manner};
 use crate::create::ports;
 use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
@@ -54,7 +55,7 @@ pub fn mount_call(layout: &Layout, container: &Container) -> Call {
 }
 
 /// The steps that start a container: its files, its process (waiting), its network, its ports, and go.
-pub fn start_plan(layout: &Layout, container: &Container, attach: bool, interactive: bool) -> Plan {
+pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner>) -> Plan {
     let id = &container.id;
     let mut plan = Plan::default();
     plan.note("its root filesystem: the image's layers, and on top of them a writable one");
@@ -88,16 +89,15 @@ pub fn start_plan(layout: &Layout, container: &Container, attach: bool, interact
     plan.note("go");
     plan.push(Step::Start {
         id: id.clone(),
-        attach,
-        interactive,
+        attach: attach.cloned(),
         command: runtime::words(&runtime::start(layout, id)),
     });
     plan
 }
 
-/// Starts a container; gives its exit code when attached, else 0 as soon as it runs. A container that runs
+/// Starts a container; attached, stays until it ends or the user leaves, else until it runs. A container that runs
 /// already is left alone.
-pub fn start(layout: &Layout, container: &Container, attach: bool, interactive: bool) -> Result<u8> {
+pub fn start(layout: &Layout, container: &Container, attach: Option<&Manner>) -> Result<End> {
     let id = &container.id;
     let operation =
         Lock::on_dir(&layout.container(id))?.with_context(|| format!("No such container: {}", container.name))?;
@@ -109,22 +109,22 @@ pub fn start(layout: &Layout, container: &Container, attach: bool, interactive: 
             Status::Created => !crate::client::abort(layout, id, "it is started anew")?,
             _ => true,
         };
-        match runs {
-            true if attach => return crate::client::attach(layout, container, interactive),
-            true => return Ok(0),
-            false => {}
+        match (runs, attach) {
+            (true, Some(manner)) => return crate::client::attach(layout, container, manner),
+            (true, None) => return Ok(End::Exited(0)),
+            (false, _) => {}
         }
     }
     recover(layout, id)?;
-    let plan = start_plan(layout, container, attach, interactive);
-    let Some((Step::Start { command, .. }, before)) = plan.steps.split_last() else { return Ok(0) };
+    let plan = start_plan(layout, container, attach);
+    let Some((Step::Start { command, .. }, before)) = plan.steps.split_last() else { return Ok(End::Exited(0)) };
     for step in before {
         if let Err(error) = step.execute(layout) {
             return Err(give_up(layout, container, error));
         }
     }
     // Nobody else starts or removes it until it runs; its end may be hours away.
-    crate::client::start(layout, id, attach, interactive, command, Some(operation))
+    crate::client::start(layout, id, attach, command, Some(operation))
 }
 
 /// Waits for a shim that is taking its container down.

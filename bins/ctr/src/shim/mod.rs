@@ -30,6 +30,7 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 /// A shim with a container that is ready to be started.
 pub struct Shim {
@@ -129,7 +130,7 @@ fn make_process(layout: &Layout, container: &Container, command: &[String]) -> R
     let listener = socket::listen(&layout.attach_socket(&container.id))?;
     listener.set_nonblocking(true).context("listen for clients")?;
     let streams = streams::create_with_streams(layout, container, &runtime::from_words(command)?)?;
-    let (pid, pidfd) = open_process(layout, &container.id)?;
+    let (pid, pidfd) = open_child(&layout.pid_file(&container.id))?;
     Ok((listener, streams, pid, pidfd))
 }
 
@@ -279,7 +280,7 @@ fn close_inherited_files() -> Result<()> {
 
 /// A session of its own, no terminal, the root folder, `/dev/null` for streams: nothing that happens to the
 /// caller happens to the shim.
-fn leave_the_caller() -> Result<()> {
+pub fn leave_the_caller() -> Result<()> {
     rustix::process::setsid().context("start a session")?;
     std::env::set_current_dir("/").context("go to /")?;
     let null = File::options().read(true).write(true).open("/dev/null").context("open /dev/null")?;
@@ -307,10 +308,10 @@ fn remove_run_dir(layout: &Layout, id: &ContainerId) -> Result<()> {
     fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))
 }
 
-/// The process that the runtime made: its pid, and a file that stands for it whatever becomes of the pid.
-fn open_process(layout: &Layout, id: &ContainerId) -> Result<(i32, OwnedFd)> {
-    let file = layout.pid_file(id);
-    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+/// The process that the runtime made, a child of ours by now: its pid, which is in `file`, and a file that stands for it whatever
+/// becomes of the pid.
+pub fn open_child(file: &Path) -> Result<(i32, OwnedFd)> {
+    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     let pid = text.trim().parse::<i32>().ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.with_context(|| format!("{} holds {text:?}, which is no pid", file.display()))?;
     // It is our child, so its pid cannot be given to another process before we wait for it.

@@ -12,6 +12,7 @@ use std::io::{IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 /// The shim's ends.
@@ -26,19 +27,29 @@ pub struct Streams {
 
 /// Runs the runtime's `create` and gives our ends of the streams that the container got.
 pub fn create_with_streams(layout: &Layout, container: &Container, create: &Call) -> Result<Streams> {
-    if container.config.tty { with_terminal(layout, container, create) } else { with_pipes(container, create) }
+    let console = container.config.tty.then(|| layout.console_socket(&container.id));
+    with_streams(create, container.config.open_stdin, console.as_deref())
 }
 
-fn with_pipes(container: &Container, create: &Call) -> Result<Streams> {
-    let (stdin, stdin_end) = match container.config.open_stdin {
+/// Runs a call of the runtime and gives our ends of the streams of the process that it made: pipes, an input among them if it
+/// is to have one; or the terminal, which comes through the socket `console`.
+pub fn with_streams(call: &Call, input: bool, console: Option<&Path>) -> Result<Streams> {
+    match console {
+        Some(socket) => with_terminal(call, socket),
+        None => with_pipes(call, input),
+    }
+}
+
+fn with_pipes(call: &Call, input: bool) -> Result<Streams> {
+    let (stdin, stdin_end) = match input {
         true => std::io::pipe().map(|(theirs, ours)| (Stdio::from(theirs), Some(OwnedFd::from(ours)))),
         false => Ok((Stdio::null(), None)),
     }
     .context("make the container's standard input")?;
     let (stdout, stdout_end) = std::io::pipe().context("make the container's standard output")?;
     let (mut stderr, stderr_end) = std::io::pipe().context("make the container's standard error")?;
-    let child = create.command()?.stdin(stdin).stdout(stdout_end).stderr(stderr_end).spawn();
-    wait_for_create(child.with_context(|| format!("run {}", create.tool.name()))?, &mut stderr)?;
+    let child = call.command()?.stdin(stdin).stdout(stdout_end).stderr(stderr_end).spawn();
+    wait_for_create(child.with_context(|| format!("run {}", call.tool.name()))?, &mut stderr)?;
     let streams = Streams {
         stdin: stdin_end,
         outputs: vec![(Kind::Stdout, stdout.into()), (Kind::Stderr, stderr.into())],
@@ -49,13 +60,13 @@ fn with_pipes(container: &Container, create: &Call) -> Result<Streams> {
 }
 
 /// The runtime makes the terminal, inside of the container, and sends its other side through a socket.
-fn with_terminal(layout: &Layout, container: &Container, create: &Call) -> Result<Streams> {
-    let console = socket::listen(&layout.console_socket(&container.id))?;
+fn with_terminal(call: &Call, socket: &Path) -> Result<Streams> {
+    let console = socket::listen(socket)?;
     let (mut stderr, stderr_end) = std::io::pipe().context("make a pipe")?;
-    let child = create.command()?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr_end).spawn();
-    wait_for_create(child.with_context(|| format!("run {}", create.tool.name()))?, &mut stderr)?;
+    let child = call.command()?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr_end).spawn();
+    wait_for_create(child.with_context(|| format!("run {}", call.tool.name()))?, &mut stderr)?;
     let master = receive_terminal(&console)?;
-    std::fs::remove_file(layout.console_socket(&container.id)).context("remove the console socket")?;
+    std::fs::remove_file(socket).context("remove the console socket")?;
     let stdin = master.try_clone().context("duplicate the terminal")?;
     let streams = Streams { stdin: Some(stdin), outputs: vec![(Kind::Stdout, master)], tty: true };
     streams.set_nonblocking()?;
@@ -75,7 +86,7 @@ fn wait_for_create(mut child: Child, stderr: &mut impl Read) -> Result<()> {
         code @ (exit::NOT_FOUND | exit::CANNOT_EXECUTE) => code,
         _ => runtime::exit_code_of(said),
     };
-    Err(exit::coded(code, if said.is_empty() { format!("the runtime's create: {status}") } else { said.to_owned() }))
+    Err(exit::coded(code, if said.is_empty() { format!("the runtime: {status}") } else { said.to_owned() }))
 }
 
 /// Takes the file that the runtime sends over its connection (unix(7), SCM_RIGHTS).

@@ -93,6 +93,18 @@ pub struct Run {
     /// Run in the background and print the container id
     #[arg(short, long)]
     pub detach: bool,
+    /// Pass the signals that this command gets on to the container's process
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub sig_proxy: bool,
+    /// What is typed to leave the container running (default: ctrl-p,ctrl-q)
+    #[arg(long, value_name = "KEYS")]
+    pub detach_keys: Option<String>,
     /// The rest
     #[command(flatten)]
     pub create: Create,
