@@ -9,16 +9,22 @@ mod containers;
 mod create;
 #[path = "cli/exec.rs"]
 mod exec;
+#[path = "cli/files.rs"]
+mod files;
 #[path = "cli/images.rs"]
 mod images;
 #[path = "cli/registry.rs"]
 mod registry;
+#[path = "cli/volumes.rs"]
+mod volumes;
 
 pub use containers::*;
 pub use create::*;
 pub use exec::*;
+pub use files::*;
 pub use images::*;
 pub use registry::*;
+pub use volumes::*;
 
 use clap::{Parser, Subcommand};
 
@@ -77,6 +83,9 @@ pub enum Command {
     /// The same commands about images, by docker's long names
     #[command(subcommand, name = "image")]
     ImageGroup(ImageGroup),
+    /// Commands about volumes: folders that outlive containers
+    #[command(subcommand)]
+    Volume(VolumeGroup),
     /// Check whether this machine can run containers, and say what to do where it cannot
     Doctor,
     /// The parent of a container: keeps its output, its exit code and its lock (used by start)
@@ -109,6 +118,12 @@ pub enum ContainerCommand {
     Commit(Commit),
     /// Write a container's files as a tar archive
     Export(Export),
+    /// Copy files between a container and this machine
+    Cp(Cp),
+    /// Show what a container has changed in its files
+    Diff(Diff),
+    /// Show which ports of this machine lead into a container
+    Port(Port),
 }
 
 /// `ctr container ...`

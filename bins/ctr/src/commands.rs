@@ -2,11 +2,14 @@
 //!
 //! What changes something becomes a plan first; what only shows something reads the layout and prints.
 
+mod cp;
+mod diff;
 mod engine;
 mod images;
 mod life;
 mod run;
 mod sessions;
+mod volumes;
 
 use crate::cli::*;
 use crate::client::Manner;
@@ -46,6 +49,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Inspect(args) => engine.show(|layout| show::inspect::inspect(layout, &args.names, Of::Any)),
         Command::ContainerGroup(command) => engine.container_group(command),
         Command::ImageGroup(command) => engine.image_group(command),
+        Command::Volume(command) => engine.volume(command),
         Command::Shim(command) => engine.shim(command),
         Command::Doctor => Ok(0),
     }
@@ -66,6 +70,9 @@ impl Engine {
             C::Wait(args) => self.wait(&args.containers),
             C::Commit(args) => self.commit(&args),
             C::Export(args) => self.export(&args),
+            C::Cp(args) => self.cp(&args),
+            C::Diff(args) => self.diff(&args),
+            C::Port(args) => self.show(|layout| show::port::port(layout, &args).map_err(ends_with_one)),
         }
     }
 
@@ -80,7 +87,7 @@ impl Engine {
     }
 
     fn rm(&self, args: &Rm) -> Result<u8> {
-        self.each(&args.containers, |container| self.remove(container, args.force))
+        self.each(&args.containers, |container| self.remove(container, args.force, args.volumes))
     }
 
     fn ps(&self, args: &Ps) -> Result<u8> {

@@ -14,6 +14,7 @@
 //! | [`registry`] | when an image is pulled, and the commands that pull and push |
 //! | [`events`] | what happens, written down |
 //! | [`show`] | what the user sees |
+//! | [`volume`] | making and removing volumes |
 //! | [`doctor`] | what this machine can do |
 
 #![deny(unsafe_code)]
@@ -36,6 +37,7 @@ mod show;
 mod spec;
 #[allow(unsafe_code)]
 mod sys;
+mod volume;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -30,6 +30,19 @@ pub enum Step {
         /// Its permissions.
         mode: u32,
     },
+    /// Make a folder and those that it is in, where they are missing.
+    MakeDirs(PathBuf),
+    /// Mount something, with options as of mount(8).
+    Mount {
+        /// The type.
+        kind: String,
+        /// The device, or the folder to bind.
+        device: String,
+        /// The options.
+        options: String,
+        /// Where.
+        target: PathBuf,
+    },
     /// Write a file, in a folder that nobody else looks at yet.
     Write {
         /// Which.
@@ -138,6 +151,11 @@ impl Step {
                     .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(*mode)))
                     .with_context(|| format!("make {}", path.display()))?;
             }
+            Step::MakeDirs(path) => fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?,
+            Step::Mount { kind, device, options, target } => {
+                crate::volume::local::mount_it(kind, device, options, target)
+                    .with_context(|| format!("mount {device} at {}", target.display()))?;
+            }
             Step::Write { path, content, mode } => write_file(path, content, *mode)?,
             Step::Link { target, link } => {
                 symlink(target, link).with_context(|| format!("link {}", link.display()))?;
@@ -182,6 +200,14 @@ impl Step {
         match self {
             Step::Note(text) => format!("# {text}"),
             Step::MakeDir { path: p, mode } => format!("mkdir -m {mode:o} {}", path(p)),
+            Step::MakeDirs(p) => format!("mkdir -p {}", path(p)),
+            Step::Mount { kind, device, options, target } => {
+                let option = |flag: &str, value: &str| match value {
+                    "" => String::new(),
+                    value => format!("{flag} {} ", quote(value)),
+                };
+                format!("mount {}{}{} {}", option("-t", kind), option("-o", options), quote(device), path(target))
+            }
             Step::Write { path: p, content, mode: 0o644 } => here_document(content, p),
             Step::Write { path: p, content, mode } => {
                 format!("{}\nchmod {mode:o} {}", here_document(content, p), path(p))

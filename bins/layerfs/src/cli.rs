@@ -190,8 +190,18 @@ pub struct CommitArgs {
 #[command(after_help = "\
 Examples:
   layerfs diff /tmp/u | tar -tv
-  layerfs diff /tmp/u | sha256sum     the diff id that a commit of it would get")]
+  layerfs diff /tmp/u | sha256sum     the diff id that a commit of it would get
+  layerfs diff --names --image demo /tmp/u     A, C and D: added, changed, deleted")]
 pub struct DiffArgs {
+    /// Print names instead of a tar: `A` for what was added, `C` for what was changed, `D` for what was deleted.
+    #[arg(long, requires = "image")]
+    pub names: bool,
+    /// The image below, which tells what was there before.
+    #[arg(long, value_name = "IMAGE", requires = "names")]
+    pub image: Option<String>,
+    /// A file or folder that the engine made for a mount, from the root: left out unless something is in it; may be repeated.
+    #[arg(long, value_name = "PATH", requires = "names")]
+    pub without: Vec<PathBuf>,
     /// The upper folder of a mount.
     pub upper: PathBuf,
 }

@@ -65,7 +65,10 @@ fn run(command: Command) -> Result<u8> {
         Command::Import(args) => image::import::run(&layout, &args)?,
         Command::Add(args) => layer::add::run(&layout, &args)?,
         Command::Commit(args) => image::commit::run(&layout, &args)?,
-        Command::Diff(args) => layer::diff::run(&args)?,
+        Command::Diff(args) => match &args.image {
+            Some(image) => layer::changes::run(&layout, &args, image)?,
+            None => layer::diff::run(&args)?,
+        },
         Command::Mount(args) => mount::run(&layout, &args)?,
         Command::Umount(_) | Command::Login(_) | Command::Logout(_) => {}
         Command::Cp(args) => copy::run(&args)?,

@@ -228,7 +228,7 @@ impl Layout {
         self.locks().join("gc")
     }
     /// Shared by whoever makes volumes, or a container folder that names some, until that folder is in place; exclusive for
-    /// whoever removes volumes that nothing names, or mounts and unmounts what is in them.
+    /// whoever removes volumes that nothing names.
     pub fn volumes_lock(&self) -> PathBuf {
         self.locks().join("volumes")
     }

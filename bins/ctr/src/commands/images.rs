@@ -1,5 +1,6 @@
 //! The commands about images that a tool does as a whole, and the two that make an image or an archive of a container.
 
+use super::diff::made_by_the_engine;
 use super::{Engine, failed_as_docker};
 use crate::cli::{Build, Commit, Export, ImagePrune, Import, Load, Login, Rmi, Save};
 use crate::plan::{Plan, Step};
@@ -12,7 +13,6 @@ use layout::oci::image::RunConfig;
 use layout::tool::{Call, Tool};
 use layout::{Layout, exit, images};
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
 
 /// `layerfs rm`.
 pub fn rmi(args: &Rmi) -> Call {
@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// Holds the container as `start` and `rm` do.
-    fn hold(&self, container: &Container) -> Result<Option<Lock>> {
+    pub(super) fn hold(&self, container: &Container) -> Result<Option<Lock>> {
         if self.explain {
             return Ok(None);
         }
@@ -150,7 +150,7 @@ impl Engine {
     }
 
     /// Does a plan or shows it; the tools fail with 125, docker's commands about images with 1.
-    fn as_docker_ends(&self, plan: &Plan) -> Result<u8> {
+    pub(super) fn as_docker_ends(&self, plan: &Plan) -> Result<u8> {
         if self.explain {
             return self.explained(plan);
         }
@@ -174,19 +174,10 @@ fn commit_call(layout: &Layout, container: &Container, args: &Commit, config: &s
         .args(args.change.iter().flat_map(|change| ["--change", change]))
         .args(args.name.iter().flat_map(|name| ["--tag", name]))
         .args(
-            made_for_mounts(layout, container)?
+            made_by_the_engine(layout, container)?
                 .iter()
                 .flat_map(|path| ["--without".into(), path.clone().into_os_string()]),
         ))
-}
-
-/// What the engine put into the container's writable layer, to mount something on it or to mark it as a container.
-fn made_for_mounts(layout: &Layout, container: &Container) -> Result<Vec<PathBuf>> {
-    let spec: layout::oci::runtime::Spec =
-        layout::publish::read_json(&layout.container_dir(&container.id).config_json())?;
-    let mut paths = vec![PathBuf::from("/.dockerenv"), PathBuf::from("/dev/console")];
-    paths.extend(spec.mounts.into_iter().map(|mount| mount.destination));
-    Ok(paths)
 }
 
 /// The container's configuration, as an image's: without the variables that every container has from the engine.
@@ -209,7 +200,7 @@ fn defaults_of(layout: &Layout, container: &Container) -> RunConfig {
 }
 
 /// Docker's question before it removes many things at once.
-fn confirmed(warning: &str) -> Result<bool> {
+pub(super) fn confirmed(warning: &str) -> Result<bool> {
     print!("{warning}\nAre you sure you want to continue? [y/N] ");
     std::io::stdout().flush().context("write to standard output")?;
     let mut answer = String::new();

@@ -65,9 +65,9 @@ impl Engine {
         self.carry_out(&plan)
     }
 
-    pub(super) fn remove(&self, container: &Container, force: bool) -> Result<bool> {
+    pub(super) fn remove(&self, container: &Container, force: bool, volumes: bool) -> Result<bool> {
         if !self.explain {
-            life::remove(&self.layout, container, force)?;
+            life::remove(&self.layout, container, force, volumes)?;
             return Ok(true);
         }
         let mut plan = Plan::default();
@@ -77,7 +77,7 @@ impl Engine {
             }
             plan.extend(life::kill_plan(&self.layout, &container.id));
         }
-        plan.extend(life::remove_plan(&self.layout, container));
+        plan.extend(life::remove_plan(&self.layout, container, volumes));
         self.explained(&plan)?;
         Ok(false)
     }

@@ -39,7 +39,7 @@ impl Engine {
         // One that could not be started. If it was, its shim removes it, whatever became of us.
         let is_left = |state: State| state.status == Status::Created;
         if started.is_err() && args.create.life.rm && self.layout.read_state(&container.id).is_ok_and(is_left) {
-            life::remove(&self.layout, &container, true)?;
+            life::remove(&self.layout, &container, true, true)?;
         }
         if args.detach {
             println!("{}", container.id);

@@ -1,10 +1,10 @@
 //! What runs in a container: the image's configuration with the command line laid over it.
 
-use super::ports;
+use super::{mounts, ports};
 use crate::cli;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use layout::ContainerId;
-use layout::container::Config;
+use layout::container::{Config, MountRequest};
 use layout::images::Image;
 use layout::oci::defaults;
 use serde_json::json;
@@ -41,6 +41,16 @@ pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool
     for label in &args.process.label {
         let (key, value) = label.split_once('=').unwrap_or((label, ""));
         run.labels.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
+    }
+    // A volume without a name is a wish of the configuration, as the image's own are.
+    for path in args.storage.volume.iter().filter(|text| mounts::bind::is_anonymous(text)) {
+        mounts::option::check_form(&MountRequest {
+            kind: "volume".to_owned(),
+            target: path.clone(),
+            ..MountRequest::default()
+        })
+        .map_err(|error| anyhow!("invalid volume specification: '{path}': {error}"))?;
+        run.volumes.get_or_insert_with(BTreeMap::new).insert(mounts::clean(path), json!({}));
     }
     let mut exposed = run.exposed_ports.take().unwrap_or_default();
     let mut published = ports::Bindings::new();

@@ -10,7 +10,7 @@ pub fn build(args: &cli::Create, config: &Config) -> Result<HostConfig> {
     let mut host = HostConfig::default();
     life::fill(&mut host, &args.life);
     network::fill(&mut host, &args.network, config)?;
-    storage::fill(&mut host, &args.storage);
+    storage::fill(&mut host, &args.storage)?;
     resources::fill(&mut host, &args.resources)?;
     security::fill(&mut host, &args.security);
     Ok(host)

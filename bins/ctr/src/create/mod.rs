@@ -7,6 +7,7 @@ pub mod config;
 pub mod files;
 mod host_config;
 mod life;
+pub mod mounts;
 pub mod names;
 mod network;
 pub mod ports;
@@ -16,14 +17,16 @@ mod storage;
 
 use crate::cli;
 use crate::plan::{Plan, Step};
-use crate::spec;
+use crate::{life as lives, spec, volume};
 use anyhow::{Context, Result, bail};
 use layout::container::{self, Container, State};
 use layout::images::{self, Image};
 use layout::lock::Lock;
 use layout::oci::image::Platform;
 use layout::paths::ContainerDir;
+use layout::tool::{Call, Tool};
 use layout::{ContainerId, Layout};
+use mounts::Wanted;
 use std::path::Path;
 
 /// Makes a container.
@@ -34,11 +37,15 @@ pub fn create(layout: &Layout, args: &cli::Create, detached: bool) -> Result<Con
     // Shared, so that nobody collects the image between our reading of it and the container that refers to it.
     let _guard = Lock::shared(&layout.gc_lock())?;
     for attempt in 0.. {
+        // Likewise for the volumes: nobody removes one that this container is about to name.
+        let volumes = Lock::shared(&layout.volumes_lock())?;
         let (container, plan) = prepare(layout, args, detached, attempt)?;
-        match plan.execute(layout) {
+        let done = plan.execute(layout);
+        drop(volumes);
+        match done {
             Ok(_) => return Ok(container),
             Err(error) => {
-                discard(layout, &container.id);
+                discard(layout, &container);
                 let taken = layout.name(&container.name).symlink_metadata().is_ok();
                 match (taken, &args.life.name) {
                     (true, None) => continue,
@@ -58,6 +65,7 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
     let name = choose_name(layout, args, attempt)?;
     let config = config::build(args, &image, &id, detached)?;
     let host_config = host_config::build(args, &config)?;
+    let wanted = mounts::resolve(layout, &config, &host_config)?;
     let mut command = config.run.entrypoint.clone().unwrap_or_default();
     command.extend(config.run.cmd.clone().unwrap_or_default());
     let mut command = command.into_iter();
@@ -70,9 +78,9 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
         name,
         config,
         host_config,
-        mounts: Vec::new(),
+        mounts: wanted.iter().map(|mount| mount.point.clone()).collect(),
     };
-    let mut plan = create_plan(layout, &container, &image)?;
+    let mut plan = create_plan(layout, &container, &image, &wanted)?;
     if let Some(file) = &args.life.cidfile {
         if file.symlink_metadata().is_ok() {
             bail!("container ID file found, make sure the other container isn't running or delete {}", file.display());
@@ -82,10 +90,10 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
     Ok((container, plan))
 }
 
-fn create_plan(layout: &Layout, container: &Container, image: &Image) -> Result<Plan> {
+fn create_plan(layout: &Layout, container: &Container, image: &Image, wanted: &[Wanted]) -> Result<Plan> {
     let id = &container.id;
     let (made, place) = (ContainerDir(layout.tmp().join(id.as_str())), layout.container_dir(id));
-    let mut plan = Plan::default();
+    let mut plan = mounts::fill::make_volumes(layout, wanted);
     plan.note("the container, on disk: what was asked for, what became of it, and how to run it");
     plan.push(Step::MakeDir { path: made.0.clone(), mode: 0o711 });
     for dir in [made.rootfs(), made.upper()] {
@@ -100,6 +108,7 @@ fn create_plan(layout: &Layout, container: &Container, image: &Image) -> Result<
     plan.push(Step::write(made.hosts(), files::hosts(&container.host_config.network_mode)));
     plan.push(Step::write(made.resolv_conf(), files::resolv_conf(&container.host_config.network_mode)));
     plan.push(Step::Rename { from: made.0, to: place.0 });
+    plan.extend(mounts::fill::fill_volumes(layout, container, wanted));
     plan.push(Step::Link { target: Path::new("../containers").join(id.as_str()), link: layout.name(&container.name) });
     Ok(plan)
 }
@@ -139,9 +148,16 @@ fn name_conflict(layout: &Layout, name: &str) -> String {
 }
 
 /// Takes away what a failed `create` made.
-fn discard(layout: &Layout, id: &ContainerId) {
+fn discard(layout: &Layout, container: &Container) {
+    let id = &container.id;
+    // The image is mounted there while volumes are filled from it.
+    let rootfs = layout.container_dir(id).rootfs();
+    if lives::is_mount_point(&rootfs) {
+        let _ = Call::new(Tool::Layerfs).arg("umount").arg(rootfs).run();
+    }
     for dir in [layout.tmp().join(id.as_str()), layout.container(id)] {
         // A failure leaves rubbish that `layerfs gc` or `ctr rm` removes; the first error is the one to tell.
         let _ = std::fs::remove_dir_all(dir);
     }
+    let _ = volume::discard_step(layout, container).map(|step| step.execute(layout));
 }

@@ -5,10 +5,11 @@
 //! finishes the shim's work.
 
 use crate::client::{End, Manner};
+use crate::create::mounts::fill;
 use crate::create::ports;
 use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
-use crate::runtime;
+use crate::{runtime, volume};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, State, Status};
 use layout::lock::Lock;
@@ -60,6 +61,7 @@ pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner
     let mut plan = Plan::default();
     plan.note("its root filesystem: the image's layers, and on top of them a writable one");
     plan.call(mount_call(layout, container));
+    plan.extend(fill::make_ready(layout, container));
     plan.note(
         "its parent, and its process, which waits in its new namespaces (unshare-run calls cgset for its limits)",
     );
@@ -182,6 +184,7 @@ fn tear_down_calls(layout: &Layout, container: &Container) -> Vec<Call> {
         calls.push(Call::new(Tool::Portfwd).args(["detach", "bridge", "--container", id]));
     }
     calls.push(Call::new(Tool::Layerfs).arg("umount").arg(layout.container_dir(&container.id).rootfs()));
+    calls.extend(fill::let_go(layout, container));
     calls
 }
 
@@ -210,13 +213,13 @@ pub fn recover(layout: &Layout, id: &ContainerId) -> Result<()> {
     publish::json(layout, &layout.container_dir(id).state_json(), &state)?;
     Step::RemoveTree(run_dir).execute(layout)?;
     if was_up && container.host_config.auto_remove {
-        remove_plan(layout, &container).execute(layout)?;
+        remove_plan(layout, &container, true).execute(layout)?;
     }
     Ok(())
 }
 
 /// Whether something is mounted on this folder (statx(2), STATX_ATTR_MOUNT_ROOT).
-fn is_mount_point(path: &std::path::Path) -> bool {
+pub fn is_mount_point(path: &std::path::Path) -> bool {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
     rustix::fs::statx(CWD, path, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS)
         .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
@@ -252,8 +255,8 @@ pub fn kill_plan(layout: &Layout, id: &ContainerId) -> Plan {
 }
 
 /// The steps that remove a stopped container. The name goes first: then the folder is nobody's, and a
-/// rename takes it out of sight at once.
-pub fn remove_plan(layout: &Layout, container: &Container) -> Plan {
+/// rename takes it out of sight at once. With `volumes` its anonymous volumes follow.
+pub fn remove_plan(layout: &Layout, container: &Container, volumes: bool) -> Plan {
     let (id, name) = (&container.id, &container.name);
     let rubbish = layout.tmp().join(id.as_str());
     let mut plan = Plan::default();
@@ -262,11 +265,14 @@ pub fn remove_plan(layout: &Layout, container: &Container) -> Plan {
     }
     plan.push(Step::Rename { from: layout.container(id), to: rubbish.clone() });
     plan.push(Step::RemoveTree(rubbish));
+    if volumes {
+        plan.steps.extend(volume::discard_step(layout, container));
+    }
     plan
 }
 
 /// Removes a container. One that runs is killed with `force`, else refused in docker's words.
-pub fn remove(layout: &Layout, container: &Container, force: bool) -> Result<()> {
+pub fn remove(layout: &Layout, container: &Container, force: bool, volumes: bool) -> Result<()> {
     let id = &container.id;
     let _operation = loop {
         end_shim(layout, container, force)?;
@@ -278,7 +284,7 @@ pub fn remove(layout: &Layout, container: &Container, force: bool) -> Result<()>
     };
     recover(layout, id)?;
     remove_stillborn_run_dirs(layout, id)?;
-    remove_plan(layout, container).execute(layout)?;
+    remove_plan(layout, container, volumes).execute(layout)?;
     // Whoever was starting it was killed, but what he had called goes on: a shim that has come since we looked
     // has to go as well. One that comes now finds no container.
     if has_shim(layout, id)? && !crate::client::abort(layout, id, "it is removed")? {

@@ -219,7 +219,7 @@ impl Shim {
         let mut failures: Vec<String> = self.publish_state().err().map(|e| format!("{e:#}")).into_iter().collect();
         failures.extend(life::tear_down(&self.layout, &self.container).err().map(|error| format!("{error:#}")));
         if was_running && self.container.host_config.auto_remove {
-            let removed = life::remove_plan(&self.layout, &self.container).execute(&self.layout);
+            let removed = life::remove_plan(&self.layout, &self.container, true).execute(&self.layout);
             failures.extend(removed.err().map(|error| format!("{error:#}")));
         }
         if failures.is_empty() {

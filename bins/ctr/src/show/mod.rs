@@ -7,5 +7,6 @@ pub mod image_filter;
 pub mod images;
 pub mod inspect;
 pub mod logs;
+pub mod port;
 pub mod ps;
 pub mod table;

@@ -25,7 +25,7 @@ pub fn build(layout: &Layout, container: &Container, image: &Image) -> Result<Sp
     let mut spec = defaults::spec();
     process::set(&mut spec, layout, container, image)?;
     namespaces::set(&mut spec, container);
-    mounts::set(&mut spec, layout, container);
+    mounts::set(&mut spec, layout, container)?;
     let linux = spec.linux.get_or_insert_default();
     resources::set(linux, container);
     Ok(spec)

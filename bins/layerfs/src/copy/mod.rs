@@ -132,6 +132,10 @@ impl Source {
 
 /// Copies from one tree to the other.
 fn copy(from: &Tree, source: &[u8], to: &Tree, target: &[u8], owner: Owner, args: &CopyArgs) -> Result<()> {
+    // What is not there fills nothing.
+    if args.fill && from.find(source, true).map_or(true, |place| place.kind.is_none()) {
+        return Ok(());
+    }
     let source = Source::find(from, source, args.follow_link)?;
     let place = find_target(to, target)?;
     let (folder, name) = aim(&source, &place, target)?;

@@ -37,7 +37,8 @@ fn is_path(what: &str) -> bool {
     what.starts_with(['/', '.'])
 }
 
-fn open_image(layout: &Layout, image: &str) -> Result<OwnedFd> {
+/// An image's root, mounted for nobody but who holds this. The caller holds the gc lock shared.
+pub fn open_image(layout: &Layout, image: &str) -> Result<OwnedFd> {
     let folder = store::temp_dir(layout)?;
     mount::read_only(layout, image)?.mount(folder.path(), false)?;
     let root = beneath::open_root(folder.path());

@@ -7,6 +7,7 @@ pub mod add;
 pub mod attributes;
 pub mod below;
 pub mod beneath;
+pub mod changes;
 pub mod compression;
 pub mod diff;
 pub mod entry;
