@@ -18,7 +18,7 @@ pub fn set(spec: &mut Spec, layout: &Layout, container: &Container) -> Result<()
     let is_taken = |place: &Path| own.iter().any(|mount| mount.destination == place);
     let dev_is_taken = is_taken(Path::new("/dev"));
     spec.mounts
-        .retain(|mount| !is_taken(&mount.destination) && !(dev_is_taken && mount.destination.starts_with("/dev")));
+        .retain(|mount| !(is_taken(&mount.destination) || dev_is_taken && mount.destination.starts_with("/dev")));
     for mount in spec.mounts.iter_mut().filter(|mount| mount.destination == Path::new("/dev/shm") && host.shm_size > 0)
     {
         mount.options.retain(|option| !option.starts_with("size="));

@@ -124,8 +124,6 @@ pub fn mount_it(kind: &str, device: &str, options: &str, target: &Path) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn options_are_checked_in_dockers_words() {
         let check = |list: &[(&str, &str)]| {
