@@ -92,20 +92,25 @@ pub enum Deed {
     Kill,
 }
 
-/// A message as bytes. Longer payloads than one message takes become several.
-pub fn encode(kind: Kind, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+/// What comes before a payload of `length` bytes.
+pub fn header(kind: Kind, length: usize) -> [u8; HEADER] {
     let number = match kind {
         Kind::Stdin => 0,
         Kind::Stdout => 1,
         Kind::Stderr => 2,
         Kind::Control => 4,
     };
+    let [a, b, c, d] = (length as u32).to_be_bytes();
+    [number, 0, 0, 0, a, b, c, d]
+}
+
+/// A message as bytes. Longer payloads than one message takes become several.
+pub fn encode(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
     let mut chunks = payload.chunks(MAX_PAYLOAD);
     let mut next = Some(chunks.next().unwrap_or_default());
     while let Some(chunk) = next {
-        bytes.extend_from_slice(&[number, 0, 0, 0]);
-        bytes.extend_from_slice(&(chunk.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(&header(kind, chunk.len()));
         bytes.extend_from_slice(chunk);
         next = chunks.next();
     }

@@ -21,6 +21,7 @@
 
 pub mod container;
 pub mod digest;
+pub mod duration;
 pub mod exit;
 pub mod id;
 pub mod images;

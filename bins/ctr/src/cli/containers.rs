@@ -88,8 +88,17 @@ pub struct Logs {
     /// Put the time before each line
     #[arg(short, long)]
     pub timestamps: bool,
+    /// Show what else was written down with each line (labels, variables)
+    #[arg(long)]
+    pub details: bool,
+    /// Only what was written since then: a time, or how long ago (10m)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Only what was written until then
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
     /// Only this many lines from the end
-    #[arg(short = 'n', long, alias = "lines", default_value = "all")]
+    #[arg(short = 'n', long, alias = "lines", default_value = "all", allow_hyphen_values = true)]
     pub tail: String,
     /// The container, by name or id
     pub container: String,

@@ -177,6 +177,7 @@ impl Attached<'_> {
                     Control::Started => self.link.held = None,
                     Control::Exited { code } => self.end = Some(End::Exited(code)),
                     Control::Failed { code, message } => return Err(exit::coded(code, message)),
+                    Control::Refused { message } => bail!(message),
                     _ => {}
                 },
             }

@@ -38,6 +38,7 @@ pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool
     if let Some(signal) = &args.life.stop_signal {
         run.stop_signal = signal.clone();
     }
+    super::watch::healthcheck(&mut run, &args.watch)?;
     for label in &args.process.label {
         let (key, value) = label.split_once('=').unwrap_or((label, ""));
         run.labels.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());

@@ -14,6 +14,7 @@ pub mod ports;
 mod resources;
 mod security;
 mod storage;
+pub mod watch;
 
 use crate::cli;
 use crate::plan::{Plan, Step};

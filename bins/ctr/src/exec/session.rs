@@ -7,7 +7,8 @@ use super::serve::serve;
 use crate::client::{End, Link, Manner, Session};
 use crate::protocol::Control;
 use crate::shim::clients::Client;
-use crate::shim::{leave_the_caller, open_child, streams};
+use crate::shim::process::open_child;
+use crate::shim::{leave_the_caller, streams};
 use crate::sys::{self, Side};
 use crate::{client, runtime};
 use anyhow::{Context, Result, bail};
@@ -58,7 +59,7 @@ pub fn run(layout: &Layout, id: &ContainerId, exec: &str, wanted: &Wanted) -> Re
         }
         Side::Child => {
             drop(ours);
-            let ended = Client::new(theirs).and_then(|client| parent(layout, &container, exec, wanted, client));
+            let ended = Client::new(layout, theirs).and_then(|client| parent(layout, &container, exec, wanted, client));
             std::process::exit(if ended.is_ok() { 0 } else { exit::TOOL.into() });
         }
     }

@@ -58,10 +58,7 @@ pub fn mount_call(layout: &Layout, container: &Container) -> Call {
 /// The steps that start a container: its files, its process (waiting), its network, its ports, and go.
 pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner>) -> Plan {
     let id = &container.id;
-    let mut plan = Plan::default();
-    plan.note("its root filesystem: the image's layers, and on top of them a writable one");
-    plan.call(mount_call(layout, container));
-    plan.extend(fill::make_ready(layout, container));
+    let mut plan = files_plan(layout, container);
     plan.note(
         "its parent, and its process, which waits in its new namespaces (unshare-run calls cgset for its limits)",
     );
@@ -70,6 +67,29 @@ pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner
         id,
         container.config.tty,
     ))));
+    plan.extend(network_plan(layout, container));
+    plan.note("go");
+    plan.push(Step::Start {
+        id: id.clone(),
+        attach: attach.cloned(),
+        command: runtime::words(&runtime::start(layout, id)),
+    });
+    plan
+}
+
+/// What a container's process needs before it is made. A restart does this again, and the next.
+pub fn files_plan(layout: &Layout, container: &Container) -> Plan {
+    let mut plan = Plan::default();
+    plan.note("its root filesystem: the image's layers, and on top of them a writable one");
+    plan.call(mount_call(layout, container));
+    plan.extend(fill::make_ready(layout, container));
+    plan
+}
+
+/// What it needs between that and being started.
+pub fn network_plan(layout: &Layout, container: &Container) -> Plan {
+    let id = &container.id;
+    let mut plan = Plan::default();
     if container.host_config.network_mode == "bridge" {
         plan.note("its network: a cable from the bridge into the namespace, and an address");
         plan.call(
@@ -88,12 +108,6 @@ pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner
             );
         }
     }
-    plan.note("go");
-    plan.push(Step::Start {
-        id: id.clone(),
-        attach: attach.cloned(),
-        command: runtime::words(&runtime::start(layout, id)),
-    });
     plan
 }
 
@@ -330,6 +344,12 @@ fn remove_stillborn_run_dirs(layout: &Layout, id: &ContainerId) -> Result<()> {
 /// Docker's words for a container that cannot be removed because it is up.
 pub fn still_up(layout: &Layout, container: &Container) -> Result<String> {
     let (name, status) = (&container.name, layout.read_state(&container.id)?.status.as_str());
+    if status == "restarting" {
+        return Ok(format!(
+            "You cannot remove a restarting container {}. Stop the container before attempting removal or force remove",
+            container.id
+        ));
+    }
     Ok(format!(
         "cannot remove container \"/{name}\": container is {status}: stop the container before removing or force remove"
     ))

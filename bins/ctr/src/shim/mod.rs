@@ -7,30 +7,41 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | [`streams`] | the pipes or the terminal between container and shim |
-//! | [`json_log`] | the log, in docker's json-file format |
-//! | [`clients`] | the connections of those who are attached |
+//! | [`process`], [`streams`] | the container's process, and the pipes or the terminal between it and the shim |
+//! | [`log`] | what it writes, written down |
+//! | [`clients`], [`spool`] | the connections of those who are attached; what waits for those who are behind |
 //! | [`supervise`] | the loop that waits for all of these, and for the end |
+//! | [`traffic`], [`signals`] | what it does with them |
+//! | [`deeds`] | what is done to it: started, paused, sent a signal |
+//! | [`restart`], [`health`] | whether it is started again, and whether it is well |
+//! | [`ending`] | what is true when it has ended, and taking it down |
 
 pub mod clients;
-pub mod json_log;
+pub mod deeds;
+pub mod ending;
+pub mod health;
+pub mod log;
+pub mod process;
+pub mod restart;
+pub mod signals;
+pub mod spool;
 pub mod streams;
 pub mod supervise;
+pub mod traffic;
 
-use crate::protocol::{Control, Deed};
+use self::log::Log;
+use self::process::Process;
 use crate::sys::{self, Side};
-use crate::{life, runtime};
+use crate::{events, life};
 use anyhow::{Context, Result, bail};
-use layout::container::{Container, State, Status};
+use layout::container::{Container, State};
 use layout::lock::Lock;
-use layout::tool::{Call, Tool};
 use layout::{ContainerId, Layout, exit, publish, socket};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::time::Instant;
 
 /// A shim with a container that is ready to be started.
 pub struct Shim {
@@ -42,12 +53,18 @@ pub struct Shim {
     pub state: State,
     /// Where clients come in.
     pub listener: UnixListener,
-    /// The container's streams.
-    pub streams: streams::Streams,
-    /// The container's first process (pidfd_open(2)).
-    pub pidfd: OwnedFd,
-    // Held as long as the container is up.
-    lock: Option<Lock>,
+    /// The container's first process; none while it waits for its next start.
+    pub process: Option<Process>,
+    /// The runtime's `create` and `start`, for a restart.
+    pub create: Vec<String>,
+    /// See above; none before the first start.
+    pub start: Vec<String>,
+    /// When it was started, for a clock that nobody sets.
+    pub started: Instant,
+    /// Whether somebody wants it to end: then no policy has it started again.
+    pub ends_for_good: bool,
+    /// Held as long as the container is up.
+    pub lock: Option<Lock>,
 }
 
 /// Makes the shim of a container: returns in the caller as soon as the container is ready, and never in the shim.
@@ -82,10 +99,10 @@ fn read_answer(answer: &mut PipeReader) -> Result<u8> {
 /// The shim's whole life.
 fn run(layout: &Layout, container: Container, command: &[String], mut report: PipeWriter) -> Result<()> {
     match prepare(layout, container, command) {
-        Ok(shim) => {
+        Ok((shim, log)) => {
             let _ = report.write_all(&[0]);
             drop(report);
-            supervise::supervise(shim)
+            supervise::supervise(shim, log)
         }
         Err(error) => {
             let mut answer = vec![exit::code_of(&error)];
@@ -97,7 +114,7 @@ fn run(layout: &Layout, container: Container, command: &[String], mut report: Pi
 }
 
 /// Leaves the caller behind, takes the lock and makes the container's process.
-fn prepare(layout: &Layout, container: Container, command: &[String]) -> Result<Shim> {
+fn prepare(layout: &Layout, container: Container, command: &[String]) -> Result<(Shim, Log)> {
     leave_the_caller()?;
     // The runtime ends after `create`; the container's process then becomes a child of this one, which can
     // wait for it (prctl(2), PR_SET_CHILD_SUBREAPER).
@@ -112,26 +129,36 @@ fn prepare(layout: &Layout, container: Container, command: &[String]) -> Result<
             return Err(error);
         }
     };
-    match make_process(layout, &container, command) {
-        Ok((listener, streams, pid, pidfd)) => {
-            state.pid = pid;
+    let made = Log::open(layout, &container)
+        .context("failed to initialize logging driver")
+        .and_then(|log| Ok((log, make_process(layout, &container, command)?)));
+    match made {
+        Ok((log, (listener, process))) => {
+            state.pid = process.pid;
             state.error.clear();
-            let shim = Shim { layout: layout.clone(), container, state, listener, streams, pidfd, lock: Some(lock) };
+            let shim = Shim {
+                layout: layout.clone(),
+                container,
+                state,
+                listener,
+                process: Some(process),
+                create: command.to_vec(),
+                start: Vec::new(),
+                started: Instant::now(),
+                ends_for_good: false,
+                lock: Some(lock),
+            };
             shim.publish_state()?;
-            Ok(shim)
+            Ok((shim, log))
         }
         Err(error) => Err(give_up(layout, &container, state, error)),
     }
 }
 
-type Made = (UnixListener, streams::Streams, i32, OwnedFd);
-
-fn make_process(layout: &Layout, container: &Container, command: &[String]) -> Result<Made> {
+fn make_process(layout: &Layout, container: &Container, command: &[String]) -> Result<(UnixListener, Process)> {
     let listener = socket::listen(&layout.attach_socket(&container.id))?;
     listener.set_nonblocking(true).context("listen for clients")?;
-    let streams = streams::create_with_streams(layout, container, &runtime::from_words(command)?)?;
-    let (pid, pidfd) = open_child(&layout.pid_file(&container.id))?;
-    Ok((listener, streams, pid, pidfd))
+    Ok((listener, Process::create(layout, container, command)?))
 }
 
 /// The container could not be made ready: takes down what there is, and writes down why.
@@ -162,115 +189,15 @@ impl Shim {
         publish_state(&self.layout, &self.container.id, &self.state)
     }
 
-    /// The runtime's `start`; from now on the container runs.
-    pub fn start(&mut self, command: &[String]) -> Result<()> {
-        runtime::from_words(command)?.run()?;
-        self.state.status = Status::Running;
-        self.state.stopped_on_purpose = false;
-        self.state.restart_count = 0;
-        self.state.exit_code = 0;
-        self.state.started_at = layout::time::now();
-        self.publish_state()
+    /// Notes an event, with what docker tells of a container's events, and more.
+    pub fn note(&self, action: &str, more: &[(&str, &str)]) {
+        let container = &self.container;
+        let labels = container.config.run.labels.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+        let mut attributes: Vec<(&str, &str)> = labels.chain(more.iter().copied()).collect();
+        attributes.extend([("image", container.config.image.as_str()), ("name", container.name.as_str())]);
+        attributes.sort_by_key(|(key, _)| *key);
+        events::note(&self.layout, events::About::Container, action, container.id.as_str(), &attributes);
     }
-
-    /// Does something to the container by a command of the runtime, and writes down what is true then.
-    pub fn carry_out(&mut self, what: Deed, command: &[String]) -> Result<()> {
-        let call = runtime::from_words(command)?;
-        let id = &self.container.id;
-        match (what, self.state.status) {
-            (Deed::Pause, Status::Paused) => bail!("Container {id} is already paused"),
-            (Deed::Unpause, Status::Running) => bail!("Container {id} is not paused"),
-            (_, Status::Running | Status::Paused) => {}
-            _ => bail!("Container {id} is not running"),
-        }
-        if what == Deed::Kill {
-            self.state.stopped_on_purpose = true;
-        }
-        call.run()?;
-        match what {
-            Deed::Pause => self.state.status = Status::Paused,
-            Deed::Unpause => self.state.status = Status::Running,
-            // A frozen process takes no signal but SIGKILL before it goes on.
-            Deed::Kill if self.state.status == Status::Paused => {
-                runtime::resume(&self.layout, id).run()?;
-                self.state.status = Status::Running;
-            }
-            Deed::Kill => {}
-        }
-        self.publish_state()
-    }
-
-    /// Takes everything down and writes down how it ended; the last thing to go is the run folder, with the
-    /// lock in it. Gives the word for the clients.
-    pub fn finish(&mut self, ended: Ended) -> Control {
-        let was_running = self.state.status.is_up();
-        self.state.pid = 0;
-        let word = match ended {
-            Ended::Exited(code) if was_running => {
-                self.state.status = Status::Exited;
-                self.state.exit_code = code.into();
-                self.state.finished_at = layout::time::now();
-                Control::Exited { code }
-            }
-            Ended::Exited(code) => self.never_started(code, "its process ended before it was started".to_owned()),
-            Ended::Failed { code, message } => self.never_started(code, message),
-        };
-        // At once, because it is true already: taking down takes a while.
-        let mut failures: Vec<String> = self.publish_state().err().map(|e| format!("{e:#}")).into_iter().collect();
-        failures.extend(life::tear_down(&self.layout, &self.container).err().map(|error| format!("{error:#}")));
-        if was_running && self.container.host_config.auto_remove {
-            let removed = life::remove_plan(&self.layout, &self.container, true).execute(&self.layout);
-            failures.extend(removed.err().map(|error| format!("{error:#}")));
-        }
-        if failures.is_empty() {
-            // If even this fails, the next command that looks finds a run folder without a shim, and cleans up.
-            let _ = remove_run_dir(&self.layout, &self.container.id);
-            // A client that reads slowly may keep this process here; nobody else has to wait for that.
-            self.lock = None;
-        } else {
-            // Nobody may be listening; `ctr inspect` shows it. The run folder stays, so that the next command that
-            // looks tries again.
-            self.state.error = failures.join("; ");
-            let _ = self.publish_state();
-        }
-        word
-    }
-
-    /// Whether the kernel ended a process of the container for want of memory, as its cgroup has counted.
-    pub fn ran_out_of_memory(&self) -> bool {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Stats {
-            memory: Option<Memory>,
-        }
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Memory {
-            oom_kills: Option<u64>,
-        }
-        let call = Call::new(Tool::Cgset).args(["stats", "--json"]).arg(crate::spec::cgroup(&self.container.id));
-        let stats = call.output().ok().and_then(|json| serde_json::from_slice::<Stats>(&json).ok());
-        stats.and_then(|stats| stats.memory?.oom_kills).is_some_and(|kills| kills > 0)
-    }
-
-    fn never_started(&mut self, code: u8, message: String) -> Control {
-        self.state.exit_code = code.into();
-        self.state.error = message.clone();
-        Control::Failed { code, message }
-    }
-}
-
-/// How it came to its end.
-pub enum Ended {
-    /// The process ended.
-    Exited(u8),
-    /// It was never started.
-    Failed {
-        /// The exit code for it.
-        code: u8,
-        /// Why.
-        message: String,
-    },
 }
 
 /// No file of the caller's comes along: a pipe that stays open here would keep its reader waiting.
@@ -306,16 +233,4 @@ fn claim_run_dir(layout: &Layout, id: &ContainerId) -> Result<Lock> {
 fn remove_run_dir(layout: &Layout, id: &ContainerId) -> Result<()> {
     let dir = layout.run_dir(id);
     fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))
-}
-
-/// The process that the runtime made, a child of ours by now: its pid, which is in `file`, and a file that stands for it whatever
-/// becomes of the pid.
-pub fn open_child(file: &Path) -> Result<(i32, OwnedFd)> {
-    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    let pid = text.trim().parse::<i32>().ok().and_then(rustix::process::Pid::from_raw);
-    let pid = pid.with_context(|| format!("{} holds {text:?}, which is no pid", file.display()))?;
-    // It is our child, so its pid cannot be given to another process before we wait for it.
-    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-        .with_context(|| format!("open process {}", pid.as_raw_nonzero()))?;
-    Ok((pid.as_raw_nonzero().get(), pidfd))
 }

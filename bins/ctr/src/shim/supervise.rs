@@ -1,47 +1,71 @@
 //! The shim's loop: one thread that waits for everything at once and never for one thing alone.
 
+use super::Shim;
 use super::clients::Client;
-use super::json_log::JsonLog;
-use super::{Ended, Shim};
+use super::ending::Ended;
+use super::health::{Check, Monitor};
+use super::log::Log;
+use super::restart::BackOff;
+use super::streams::Streams;
+use super::traffic::MAX_INPUT;
 use crate::protocol::{Control, Kind};
 use anyhow::{Context, Result};
+use layout::container::{Health, Status};
 use layout::exit;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal as KernelSignal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::AsFd;
+use std::time::Instant;
 
-/// Input that the container has not read yet; beyond this, clients wait.
-const MAX_INPUT: usize = 1 << 20;
+/// What is read from an output at once: all that a pipe holds.
+const READ: usize = 64 << 10;
+
+/// What is still read when the container has ended: more than pipes hold. Who has left the container with its
+/// streams in hand (`--pid host`) may write for ever.
+const MAX_LAST_READS: usize = 32;
 
 /// What the loop keeps.
-struct Supervisor {
-    shim: Shim,
-    log: JsonLog,
-    clients: Vec<Client>,
+pub struct Supervisor {
+    pub(super) shim: Shim,
+    pub(super) log: Log,
+    pub(super) clients: Vec<Client>,
     /// Input that the container has not taken yet.
-    input: Vec<u8>,
+    pub(super) input: Vec<u8>,
     /// Whether the input ends after what is queued.
-    input_ends: bool,
+    pub(super) input_ends: bool,
+    /// What was read last; here, so that it is there once.
+    pub(super) buffer: Box<[u8]>,
+    pub(super) back_off: BackOff,
+    /// When it is started again.
+    pub(super) restart_at: Option<Instant>,
+    /// When it has had its time to end by itself.
+    pub(super) kill_at: Option<Instant>,
+    pub(super) health: Option<Monitor>,
 }
 
 /// Serves the container until it has ended, then takes it down.
-pub fn supervise(shim: Shim) -> Result<()> {
-    let log = JsonLog::open(&shim.layout.container_dir(&shim.container.id).log(&shim.container.id))?;
-    let mut supervisor = Supervisor { shim, log, clients: Vec::new(), input: Vec::new(), input_ends: false };
+pub fn supervise(shim: Shim, log: Log) -> Result<()> {
+    let mut supervisor = Supervisor {
+        shim,
+        log,
+        clients: Vec::new(),
+        input: Vec::new(),
+        input_ends: false,
+        buffer: vec![0; READ].into(),
+        back_off: BackOff::default(),
+        restart_at: None,
+        kill_at: None,
+        health: None,
+    };
     let ended = supervisor.serve()?;
     let word = supervisor.shim.finish(ended);
     // Somebody may have connected since the loop ended, and waits for a word.
     supervisor.accept();
     for client in &mut supervisor.clients {
-        client.say(&word);
+        client.part(&word);
     }
-    // Those who only wait have their word now; those who are attached may take their time to read the rest.
-    for client in &mut supervisor.clients {
-        client.flush_all();
-    }
-    Ok(())
+    supervisor.wait_for_clients()
 }
 
 /// What woke the loop.
@@ -53,240 +77,223 @@ enum Source {
     Input,
     Output(usize),
     Client(usize),
+    ProbeOutput,
+    ProbeEnd,
 }
 
 impl Supervisor {
-    /// The loop. Ends when the container has ended or will not be started.
+    /// The loop. Ends when the container has ended for good, or will not be started.
     fn serve(&mut self) -> Result<Ended> {
         // Nothing but SIGKILL ends a shim before its container: a signal is read like any other event.
-        let mut signals = SigSet::all();
-        signals.remove(Signal::SIGCHLD);
+        let signals = SigSet::all();
         signals.thread_block().context("block signals")?;
         let signal_file = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .context("make a file for signals")?;
         loop {
             for source in self.wait(&signal_file)? {
-                match source {
-                    Source::Process => return Ok(self.process_ended()),
-                    Source::Signal => self.signal(&signal_file),
-                    Source::Listener => self.accept(),
-                    Source::Input => self.feed_input(),
-                    Source::Output(i) => drop(self.read_output(i)),
-                    Source::Client(i) => {
-                        if let Some(ended) = self.serve_client(i) {
-                            return Ok(ended);
-                        }
+                let ended = match source {
+                    Source::Process => self.process_ended(),
+                    Source::Client(i) => self.serve_client(i),
+                    other => {
+                        self.serve_source(other, &signal_file);
+                        None
                     }
+                };
+                if let Some(ended) = ended {
+                    return Ok(ended);
                 }
             }
+            if let Some(ended) = self.look_at_the_clock() {
+                return Ok(ended);
+            }
             self.part_with_clients();
-            self.shim.streams.outputs.retain(|(kind, _)| *kind != Kind::Control);
+            if let Some(streams) = self.streams() {
+                streams.outputs.retain(|(kind, _)| *kind != Kind::Control);
+            }
         }
     }
 
-    /// Forgets the clients that are gone. The input of a container that was started with one (`run -i`) ends with it.
-    fn part_with_clients(&mut self) {
-        let typed_in = |client: &Client| client.typed && !client.alive;
-        if self.clients.iter().any(typed_in) && self.shim.container.config.stdin_once && !self.shim.streams.tty {
-            self.input_ends = true;
-            self.feed_input();
+    fn serve_source(&mut self, source: Source, signals: &SignalFd) {
+        match source {
+            Source::Signal => self.signal(signals),
+            Source::Listener => self.accept(),
+            Source::Input => self.feed_input(),
+            Source::Output(i) => drop(self.read_output(i)),
+            Source::ProbeOutput => {
+                if let Some(probe) = self.health.as_mut().and_then(|monitor| monitor.probe.as_mut()) {
+                    probe.output.read();
+                }
+            }
+            Source::ProbeEnd => self.check_health(Monitor::probe_ended),
+            Source::Process | Source::Client(_) => {}
         }
-        self.clients.retain(|client| client.alive);
     }
 
-    /// Waits for something to happen (poll(2)) and says what.
+    pub(super) fn streams(&mut self) -> Option<&mut Streams> {
+        self.shim.process.as_mut().map(|process| &mut process.streams)
+    }
+
+    /// Waits for something to happen (poll(2)), or for the next thing to be due, and says what woke it.
     fn wait(&self, signals: &SignalFd) -> Result<Vec<Source>> {
-        let mut sources = vec![Source::Process, Source::Signal, Source::Listener];
+        let mut sources = vec![Source::Signal, Source::Listener];
         let mut fds = vec![
-            PollFd::new(&self.shim.pidfd, PollFlags::IN),
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
             PollFd::new(&self.shim.listener, PollFlags::IN),
         ];
-        if let (Some(stdin), false) = (&self.shim.streams.stdin, self.input.is_empty()) {
-            sources.push(Source::Input);
-            fds.push(PollFd::new(stdin, PollFlags::OUT));
-        }
-        if !self.clients.iter().any(Client::is_behind) {
-            for (i, (_, fd)) in self.shim.streams.outputs.iter().enumerate() {
-                sources.push(Source::Output(i));
-                fds.push(PollFd::new(fd, PollFlags::IN));
-            }
-        }
         for (i, client) in self.clients.iter().enumerate() {
             let reading = if self.input.len() < MAX_INPUT { PollFlags::IN } else { PollFlags::empty() };
             let writing = if client.has_output() { PollFlags::OUT } else { PollFlags::empty() };
             sources.push(Source::Client(i));
             fds.push(PollFd::new(client, reading | writing));
         }
+        if let Some(probe) = self.health.as_ref().and_then(|monitor| monitor.probe.as_ref()) {
+            if let Some(stream) = &probe.output.stream {
+                sources.push(Source::ProbeOutput);
+                fds.push(PollFd::new(stream, PollFlags::IN));
+            }
+            sources.push(Source::ProbeEnd);
+            fds.push(PollFd::new(&probe.pidfd, PollFlags::IN));
+        }
+        if let Some(process) = &self.shim.process {
+            if let (Some(stdin), false) = (&process.streams.stdin, self.input.is_empty()) {
+                sources.push(Source::Input);
+                fds.push(PollFd::new(stdin, PollFlags::OUT));
+            }
+            for (i, (_, fd)) in process.streams.outputs.iter().enumerate() {
+                sources.push(Source::Output(i));
+                fds.push(PollFd::new(fd, PollFlags::IN));
+            }
+            // The end comes last: what was written and asked for before it is served first.
+            sources.push(Source::Process);
+            fds.push(PollFd::new(&process.pidfd, PollFlags::IN));
+        }
+        let timeout = self.next_due().map(|due| until(due, Instant::now()));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("wait for events"),
+        }
+        Ok(sources.into_iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(source, _)| source).collect())
+    }
+
+    /// Those who only wait have their word by now; those who are attached may take their time to read the rest.
+    fn wait_for_clients(&mut self) -> Result<()> {
         loop {
-            match poll(&mut fds, None) {
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error).context("wait for events"),
+            self.clients.retain(|client| client.alive);
+            let mut fds: Vec<PollFd> = self.clients.iter().map(|client| PollFd::new(client, PollFlags::OUT)).collect();
+            match (fds.is_empty(), poll(&mut fds, None)) {
+                (true, _) => return Ok(()),
+                (_, Ok(_) | Err(rustix::io::Errno::INTR)) => {}
+                (_, Err(error)) => return Err(error).context("wait for clients"),
+            }
+            self.clients.iter_mut().for_each(Client::flush);
+        }
+    }
+
+    /// When there is something to do though nothing happens. The clock is the kernel's monotonic one: nobody can set it.
+    fn next_due(&self) -> Option<Instant> {
+        let check = self.health.as_ref().filter(|_| self.is_running()).map(Monitor::deadline);
+        [self.restart_at, self.kill_at, check].into_iter().flatten().min()
+    }
+
+    fn is_running(&self) -> bool {
+        self.shim.state.status == Status::Running
+    }
+
+    /// Does what is due.
+    fn look_at_the_clock(&mut self) -> Option<Ended> {
+        let now = Instant::now();
+        if self.is_running() {
+            let (layout, id) = (self.shim.layout.clone(), self.shim.container.id.clone());
+            self.check_health(|monitor, health| monitor.tick(&layout, &id, health));
+        }
+        if self.kill_at.is_some_and(|due| due <= now) {
+            self.kill_at = None;
+            if let Some(process) = &self.shim.process {
+                process.signal(rustix::process::Signal::KILL);
             }
         }
-        let mut woken: Vec<Source> = sources
-            .into_iter()
-            .zip(&fds)
-            .filter(|(_, fd)| !fd.revents().is_empty())
-            .map(|(source, _)| source)
-            .collect();
-        // The end comes last: what was written and asked for before it is served first.
-        let ended = matches!(woken.first(), Some(Source::Process));
-        woken.rotate_left(usize::from(ended));
-        Ok(woken)
+        match self.restart_at {
+            Some(_) if self.shim.ends_for_good => Some(Ended::Exited(self.shim.state.exit_code as u8)),
+            Some(due) if due <= now => self.start_again(),
+            _ => None,
+        }
     }
 
-    /// SIGTERM and the like mean: end the container. The rest is ignored; the terminal is not ours.
-    fn signal(&self, file: &SignalFd) {
-        while let Ok(Some(info)) = file.read_signal() {
-            if matches!(info.ssi_signo as i32, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT) {
-                let _ = pidfd_send_signal(&self.shim.pidfd, KernelSignal::KILL);
+    fn start_again(&mut self) -> Option<Ended> {
+        self.restart_at = None;
+        match self.shim.start_again() {
+            Ok(()) => {
+                self.watch_health();
+                None
+            }
+            // As with docker: a restart that fails is not tried again.
+            Err(error) => {
+                self.shim.state.error = format!("{error:#}");
+                Some(Ended::Exited(exit::code_of(&error)))
             }
         }
     }
 
-    fn accept(&mut self) {
-        while let Ok((socket, _)) = self.shim.listener.accept() {
-            self.clients.extend(Client::new(socket));
+    /// Begins the health checks of a container that has just been started, if it has any.
+    pub(super) fn watch_health(&mut self) {
+        let Some(check) = Check::of(&self.shim.container.config) else { return };
+        self.health = Some(Monitor::new(check));
+        let health = self.shim.state.health.get_or_insert_default();
+        *health = Health { status: "starting".to_owned(), failing_streak: 0, log: std::mem::take(&mut health.log) };
+        self.publish();
+    }
+
+    /// Has the monitor do something, and publishes what it has found.
+    fn check_health(&mut self, work: impl FnOnce(&mut Monitor, &mut Health) -> Option<String>) {
+        let (Some(monitor), Some(health)) = (&mut self.health, &mut self.shim.state.health) else { return };
+        let checks = health.log.last().map(|check| check.start.clone());
+        let changed = work(monitor, health);
+        if health.log.last().map(|check| check.start.clone()) != checks {
+            self.publish();
+        }
+        if let Some(status) = changed {
+            self.shim.note(&format!("health_status: {status}"), &[]);
         }
     }
 
-    /// Gives the container what it can take of the input.
-    fn feed_input(&mut self) {
-        let Some(stdin) = &self.shim.streams.stdin else {
-            self.input.clear();
-            return;
-        };
-        match rustix::io::write(stdin, &self.input) {
-            Ok(n) => drop(self.input.drain(..n)),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            // It has closed its input: nobody will ever read the rest.
-            Err(_) => {
-                self.input.clear();
-                self.input_ends = true;
-            }
-        }
-        if self.input.is_empty() && self.input_ends {
-            self.shim.streams.stdin = None;
-        }
+    /// Publishes the state. When that cannot be done now (a full disk), the next change tries again.
+    fn publish(&self) {
+        let _ = self.shim.publish_state();
     }
 
-    /// Reads once from an output; to the log and to all who are attached. `false` when there was nothing.
-    fn read_output(&mut self, i: usize) -> bool {
-        let mut buffer = [0; 32 << 10];
-        let (kind, fd) = &mut self.shim.streams.outputs[i];
-        match rustix::io::read(&*fd, &mut buffer) {
-            Ok(n) if n > 0 => {
-                let kind = *kind;
-                // A log that cannot be written (a full disk) must not take the container down with it.
-                if let Err(error) = self.log.write(kind, &buffer[..n]) {
-                    self.shim.state.error = format!("{error:#}");
+    /// The process ended: takes its exit code and the rest of its output. None when it is to be started again.
+    fn process_ended(&mut self) -> Option<Ended> {
+        let process = self.shim.process.as_ref()?;
+        let (code, outputs) = (process.exit_code(), process.streams.outputs.len());
+        for i in 0..outputs {
+            // What is in the pipes now is all: with the first process of the namespace all others have ended.
+            for _ in 0..MAX_LAST_READS {
+                if self.shim.process.as_ref()?.streams.outputs[i].0 == Kind::Control || !self.read_output(i) {
+                    break;
                 }
-                for client in self.clients.iter_mut().filter(|client| client.attached) {
-                    client.send(kind, &buffer[..n]);
-                }
-                true
-            }
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
-            // The end, which a terminal says with EIO. The mark has the loop drop it after this round.
-            _ => {
-                *kind = Kind::Control;
-                false
             }
         }
-    }
-
-    /// Serves one client; a start that fails, or an abort, ends the container.
-    fn serve_client(&mut self, i: usize) -> Option<Ended> {
-        self.clients[i].flush();
-        for (kind, payload) in self.clients[i].receive() {
-            match kind {
-                Kind::Stdin => {
-                    self.clients[i].typed = true;
-                    self.take_input(&payload);
-                }
-                Kind::Control => {
-                    let Ok(word) = serde_json::from_slice(&payload) else {
-                        self.clients[i].alive = false;
-                        return None;
-                    };
-                    if let Some(ended) = self.obey(i, word) {
-                        return Some(ended);
-                    }
-                }
-                Kind::Stdout | Kind::Stderr => {}
-            }
-        }
-        None
-    }
-
-    fn take_input(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.input.extend_from_slice(bytes);
-        } else if self.shim.container.config.stdin_once && !self.shim.streams.tty {
-            self.input_ends = true;
-        }
-        self.feed_input();
-    }
-
-    fn obey(&mut self, i: usize, word: Control) -> Option<Ended> {
-        match word {
-            Control::Attach { stdin } => {
-                self.clients[i].attached = true;
-                self.clients[i].typed = stdin;
-            }
-            Control::Resize { rows, cols } => self.shim.streams.resize(rows, cols),
-            // It runs: that cannot be undone by starting it again, or by giving up on the start.
-            Control::Start { .. } if self.runs() => {
-                let message = format!("container {} runs already", self.shim.container.name);
-                self.clients[i].say(&Control::Failed { code: exit::TOOL, message });
-            }
-            Control::Abort { .. } if self.runs() => self.clients[i].say(&Control::Started),
-            Control::Start { command } => match self.shim.start(&command) {
-                Ok(()) => self.clients[i].say(&Control::Started),
-                Err(error) => {
-                    return Some(Ended::Failed { code: exit::code_of(&error), message: format!("{error:#}") });
-                }
-            },
-            Control::Do { what, command } => {
-                let answer = match self.shim.carry_out(what, &command) {
-                    Ok(()) => Control::Done,
-                    Err(error) => Control::Refused { message: format!("{error:#}") },
-                };
-                self.clients[i].say(&answer);
-            }
-            Control::Abort { reason } => return Some(Ended::Failed { code: exit::TOOL, message: reason }),
-            Control::Started
-            | Control::Failed { .. }
-            | Control::Exited { .. }
-            | Control::Done
-            | Control::Refused { .. } => {}
-        }
-        None
-    }
-
-    fn runs(&self) -> bool {
-        self.shim.state.status.is_up()
-    }
-
-    /// The process ended: takes its exit code and the rest of its output.
-    fn process_ended(&mut self) -> Ended {
-        let code = match waitid(WaitId::PidFd(self.shim.pidfd.as_fd()), WaitIdOptions::EXITED) {
-            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => code as u8,
-                (None, signal) => exit::from_signal(signal.unwrap_or(libc::SIGKILL)),
-            },
-            Ok(None) | Err(_) => exit::from_signal(libc::SIGKILL),
-        };
-        // With the first process of the namespace all others have ended, so what is in the pipes now is all.
-        for i in 0..self.shim.streams.outputs.len() {
-            while self.shim.streams.outputs[i].0 != Kind::Control && self.read_output(i) {}
-        }
-        self.shim.state.oom_killed = code == exit::from_signal(libc::SIGKILL) && self.shim.ran_out_of_memory();
         if let Err(error) = self.log.finish() {
             self.shim.state.error = format!("{error:#}");
         }
-        Ended::Exited(code)
+        (self.health, self.kill_at) = (None, None);
+        if !self.shim.process_ended(code) {
+            return Some(Ended::Exited(code));
+        }
+        // To those who are attached this is the end; who waits for the container's end waits on.
+        let ended = Control::Exited { code };
+        for client in self.clients.iter_mut().filter(|client| client.attached) {
+            client.part(&ended);
+        }
+        (self.input, self.input_ends) = (Vec::new(), false);
+        self.restart_at = Some(Instant::now() + self.back_off.after(self.shim.started.elapsed()));
+        self.shim.wait_for_restart();
+        None
     }
+}
+
+/// How long it is from now to then, for poll(2).
+fn until(due: Instant, now: Instant) -> Timespec {
+    let time = due.saturating_duration_since(now);
+    Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() }
 }

@@ -10,3 +10,4 @@ pub mod logs;
 pub mod port;
 pub mod ps;
 pub mod table;
+pub mod when;

@@ -2,5 +2,6 @@
 
 pub mod default_seccomp;
 pub mod defaults;
+pub mod healthcheck;
 pub mod image;
 pub mod runtime;

@@ -44,6 +44,14 @@ impl ContainerDir {
     pub fn resolv_conf(&self) -> PathBuf {
         self.0.join("resolv.conf")
     }
+    /// The log, in the format of docker's local driver.
+    pub fn local_log(&self) -> PathBuf {
+        self.0.join("local-logs/container.log")
+    }
+    /// What is kept here, in the same format, of a log that is sent elsewhere.
+    pub fn cached_log(&self) -> PathBuf {
+        self.0.join("container-cached.log")
+    }
     /// The log, in docker's json-file format.
     pub fn log(&self, id: &ContainerId) -> PathBuf {
         self.0.join(format!("{id}-json.log"))

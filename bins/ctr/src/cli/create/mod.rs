@@ -12,6 +12,8 @@ mod resources;
 mod security;
 #[path = "storage.rs"]
 mod storage;
+#[path = "watch.rs"]
+mod watch;
 
 pub use life::*;
 pub use network::*;
@@ -19,6 +21,7 @@ pub use process::*;
 pub use resources::*;
 pub use security::*;
 pub use storage::*;
+pub use watch::*;
 
 use clap::{Args, ValueEnum};
 
@@ -44,6 +47,9 @@ pub struct Create {
     /// How long, and what is kept.
     #[command(flatten, next_help_heading = "Its life")]
     pub life: LifeOptions,
+    /// How it is looked after.
+    #[command(flatten, next_help_heading = "How it is looked after")]
+    pub watch: WatchOptions,
     /// What it is connected to.
     #[command(flatten, next_help_heading = "Its network")]
     pub network: NetworkOptions,

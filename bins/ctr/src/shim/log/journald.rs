@@ -1,0 +1,92 @@
+//! Systemd's journal: a datagram a line, in its native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
+
+use super::lines::Line;
+use super::options::Options;
+use super::tag;
+use anyhow::{Context, Result};
+use layout::container::Container;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+/// Where the journal listens.
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// How long it may take for the journal to take a line. What it does not take is in the file beside.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The journal.
+pub struct Journald {
+    socket: UnixDatagram,
+    /// The fields that each line has.
+    fields: Vec<u8>,
+}
+
+impl Journald {
+    /// Finds the journal.
+    ///
+    /// # Errors
+    /// Docker's words where there is none.
+    pub fn connect(container: &Container, options: &Options) -> Result<Journald> {
+        let socket = UnixDatagram::unbound().context("make a socket")?;
+        socket.connect(SOCKET).ok().context("journald is not enabled on this host")?;
+        socket.set_write_timeout(Some(PATIENCE)).context("make a socket")?;
+        let template = options.given.get("tag").map_or("{{.ID}}", String::as_str);
+        let tag = tag::tag(container, template)?;
+        let mut fields = Vec::new();
+        for (name, value) in [
+            ("CONTAINER_ID", container.id.short()),
+            ("CONTAINER_ID_FULL", container.id.as_str()),
+            ("CONTAINER_NAME", &container.name),
+            ("CONTAINER_TAG", &tag),
+            ("IMAGE_NAME", &container.config.image),
+            ("SYSLOG_IDENTIFIER", &tag),
+        ] {
+            field(&mut fields, name, value.as_bytes());
+        }
+        for (name, value) in tag::attributes(container, options) {
+            field(&mut fields, &field_name(&name), value.as_bytes());
+        }
+        Ok(Journald { socket, fields })
+    }
+
+    /// Sends a line.
+    pub fn send(&mut self, line: &Line) {
+        let mut datagram = self.fields.clone();
+        field(&mut datagram, "PRIORITY", if line.stream == "stderr" { b"3" } else { b"6" });
+        if line.part.is_some_and(|part| !part.last) {
+            field(&mut datagram, "CONTAINER_PARTIAL_MESSAGE", b"true");
+        }
+        field(&mut datagram, "MESSAGE", line.text);
+        let _ = self.socket.send(&datagram);
+    }
+}
+
+/// The journal's names have capitals, digits and underscores, and do not begin with one.
+fn field_name(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    name.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).chars().map(letter).collect()
+}
+
+/// A field: `NAME=VALUE`, or, where the value has newlines, its name, its length (little endian) and itself.
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    if value.contains(&b'\n') {
+        out.push(b'\n');
+        out.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        out.push(b'=');
+    }
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_value_with_newlines_is_counted() {
+        let mut out = Vec::new();
+        super::field(&mut out, "A", b"x");
+        super::field(&mut out, "B", b"x\ny");
+        assert_eq!(out, b"A=x\nB\n\x03\0\0\0\0\0\0\0x\ny\n");
+    }
+}
