@@ -144,7 +144,9 @@ impl Sandbox {
         for dir in [self.root().join("containers"), self.root().join("names"), self.root().join("tmp")] {
             found.extend(names(dir.clone()).map(|name| format!("{}/{}", dir.display(), name.display())));
         }
-        let run = names(self.run_dir()).filter(|name| name != "runtime").chain(names(self.run_dir().join("runtime")));
+        let run = names(self.run_dir())
+            .filter(|name| name != "runtime" && name != "events.jsonl")
+            .chain(names(self.run_dir().join("runtime")));
         found.extend(run.map(|name| format!("run folder {}", name.display())));
         found.extend(self.mounts().iter().map(|mount| format!("mount {}", mount.display())));
         found.extend(self.processes().iter().map(|p| format!("process {} {:?}", p.pid, p.args)));

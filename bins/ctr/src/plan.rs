@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use layout::tool::{Call, Tool, quote, script_environment};
 use layout::{ContainerId, Layout};
 use nix::sys::signal::{SigSet, Signal};
+use rustix::mount::MountFlags;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::fd::AsFd;
@@ -65,6 +66,13 @@ pub enum Step {
         from: PathBuf,
         /// To.
         to: PathBuf,
+    },
+    /// Mount a filesystem in memory.
+    MountTmpfs {
+        /// Where.
+        place: PathBuf,
+        /// Its options: `size=...,mode=1777`.
+        data: String,
     },
     /// Remove a file or a link, if it is there.
     RemoveFile(PathBuf),
@@ -163,6 +171,12 @@ impl Step {
             Step::Rename { from, to } => {
                 fs::rename(from, to).with_context(|| format!("rename {} to {}", from.display(), to.display()))?;
             }
+            Step::MountTmpfs { place, data } => {
+                let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+                let data = std::ffi::CString::new(data.as_str()).context("mount options")?;
+                rustix::mount::mount("shm", place, "tmpfs", flags, data.as_c_str())
+                    .with_context(|| format!("mount a tmpfs on {}", place.display()))?;
+            }
             Step::RemoveFile(path) => if_there(fs::remove_file(path), path)?,
             Step::RemoveTree(path) => if_there(fs::remove_dir_all(path), path)?,
             Step::Call(call) => call.run()?,
@@ -214,6 +228,9 @@ impl Step {
             }
             Step::Link { target, link } => format!("ln -s {} {}", path(target), path(link)),
             Step::Rename { from, to } => format!("mv -T {} {}", path(from), path(to)),
+            Step::MountTmpfs { place, data } => {
+                format!("mount -t tmpfs -o nosuid,nodev,noexec,{data} shm {}", path(place))
+            }
             Step::RemoveFile(p) => format!("rm -f {}", path(p)),
             Step::RemoveTree(p) => format!("rm -rf {}", path(p)),
             Step::Call(call) => format!("{} >/dev/null", call.to_shell()),

@@ -25,7 +25,7 @@ impl Engine {
             let manner = |keys| Manner::new(args.interactive, !container.config.tty, keys);
             let attach = attach.map(manner).transpose()?;
             if self.explain {
-                self.explained(&life::start_plan(&self.layout, container, attach.as_ref()))?;
+                self.explained(&life::start_plan(&self.layout, container, attach.as_ref())?)?;
                 return Ok(false);
             }
             if args.interactive && container.config.open_stdin {

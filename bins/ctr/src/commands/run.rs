@@ -27,7 +27,7 @@ impl Engine {
         if self.explain {
             let (container, made) = create::prepare(&self.layout, &args.create, args.detach, 0)?;
             plan.extend(made);
-            plan.extend(life::start_plan(&self.layout, &container, attach.as_ref()));
+            plan.extend(life::start_plan(&self.layout, &container, attach.as_ref())?);
             if args.detach {
                 plan.push(Step::Print(container.id.to_string()));
             }

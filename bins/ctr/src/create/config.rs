@@ -3,7 +3,6 @@
 use super::{mounts, ports};
 use crate::cli;
 use anyhow::{Context, Result, anyhow, bail};
-use layout::ContainerId;
 use layout::container::{Config, MountRequest};
 use layout::images::Image;
 use layout::oci::defaults;
@@ -15,7 +14,7 @@ const OF_A_CONTAINER: [&str; 9] =
     ["Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image"];
 
 /// The container's configuration.
-pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool) -> Result<Config> {
+pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool) -> Result<Config> {
     let mut run = image.config.config.clone();
     run.extra.retain(|key, _| !OF_A_CONTAINER.contains(&key.as_str()));
     // Docker's rule: a new entry point takes the image's default arguments away with the image's entry point.
@@ -64,11 +63,6 @@ pub fn build(args: &cli::Create, image: &Image, id: &ContainerId, detached: bool
     exposed.extend(published.into_keys().map(|port| (port, json!({}))));
     run.exposed_ports = Some(exposed).filter(|ports| !ports.is_empty());
 
-    let hostname = match (&args.process.hostname, args.network.network.as_str()) {
-        (Some(name), _) => name.clone(),
-        (None, "host") => host_name()?,
-        (None, _) => id.short().to_owned(),
-    };
     run.env = Some(environment(args, &run.env.unwrap_or_default(), &hostname)?);
     Ok(Config {
         hostname,
@@ -124,10 +118,6 @@ fn set(env: &mut Vec<String>, line: &str) {
         Some(old) => *old = line.to_owned(),
         None => env.push(line.to_owned()),
     }
-}
-
-fn host_name() -> Result<String> {
-    Ok(rustix::system::uname().nodename().to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -4,16 +4,22 @@
 //! link: a link can be made once, so of two containers that want one name, one gets it.
 
 pub mod config;
+mod devices;
+mod disks;
 pub mod files;
 mod host_config;
 mod life;
+pub mod machine;
+mod modes;
 pub mod mounts;
 pub mod names;
 mod network;
 pub mod ports;
-mod resources;
+pub mod resources;
 mod security;
+pub mod security_opt;
 mod storage;
+mod ulimits;
 pub mod watch;
 
 use crate::cli;
@@ -64,8 +70,8 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
     let image = find_image(layout, args)?;
     let id = ContainerId::random()?;
     let name = choose_name(layout, args, attempt)?;
-    let config = config::build(args, &image, &id, detached)?;
-    let host_config = host_config::build(args, &config)?;
+    let config = config::build(args, &image, modes::hostname(layout, args, &id)?, detached)?;
+    let host_config = host_config::build(layout, args, &config)?;
     let wanted = mounts::resolve(layout, &config, &host_config)?;
     let mut command = config.run.entrypoint.clone().unwrap_or_default();
     command.extend(config.run.cmd.clone().unwrap_or_default());
@@ -104,7 +110,10 @@ fn create_plan(layout: &Layout, container: &Container, image: &Image, wanted: &[
     plan.push(Step::Write { path: made.upper().join(".dockerenv"), content: String::new(), mode: 0o755 });
     plan.push(Step::write_json(made.container_json(), container)?);
     plan.push(Step::write_json(made.state_json(), &State::created())?);
-    plan.push(Step::write_json(made.config_json(), &spec::build(layout, container, image)?)?);
+    plan.push(Step::write_json(made.config_json(), &spec::build_at_create(layout, container, image.layers())?)?);
+    if container.host_config.ipc_mode == "shareable" {
+        plan.push(Step::make_dir(made.shm()));
+    }
     plan.push(Step::write(made.hostname(), format!("{}\n", container.config.hostname)));
     plan.push(Step::write(made.hosts(), files::hosts(&container.host_config.network_mode)));
     plan.push(Step::write(made.resolv_conf(), files::resolv_conf(&container.host_config.network_mode)));

@@ -1,13 +1,15 @@
 //! What it is connected to.
 
-use super::ports;
+use super::{modes, ports};
 use crate::cli::NetworkOptions;
 use anyhow::{Result, bail};
+use layout::Layout;
 use layout::container::{Config, HostConfig};
 
 /// Fills in what the options say about its network.
-pub fn fill(host: &mut HostConfig, options: &NetworkOptions, config: &Config) -> Result<()> {
-    if !matches!(options.network.as_str(), "bridge" | "default" | "host" | "none") {
+pub fn fill(host: &mut HostConfig, layout: &Layout, options: &NetworkOptions, config: &Config) -> Result<()> {
+    let of_container = modes::network(layout, &options.network)?;
+    if of_container.is_none() && !matches!(options.network.as_str(), "bridge" | "default" | "host" | "none") {
         bail!("--network {}: bridge, host and none are there; networks of one's own come later", options.network);
     }
     let mut bindings = ports::Bindings::new();
@@ -22,7 +24,7 @@ pub fn fill(host: &mut HostConfig, options: &NetworkOptions, config: &Config) ->
         }
     }
     let network = if options.network == "default" { "bridge" } else { &options.network };
-    host.network_mode = network.to_owned();
+    host.network_mode = of_container.unwrap_or_else(|| network.to_owned());
     host.port_bindings = bindings;
     host.publish_all_ports = options.publish_all;
     Ok(())

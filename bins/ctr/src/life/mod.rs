@@ -9,7 +9,7 @@ use crate::create::mounts::fill;
 use crate::create::ports;
 use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
-use crate::{runtime, volume};
+use crate::{runtime, spec, volume};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, State, Status};
 use layout::lock::Lock;
@@ -56,9 +56,9 @@ pub fn mount_call(layout: &Layout, container: &Container) -> Call {
 }
 
 /// The steps that start a container: its files, its process (waiting), its network, its ports, and go.
-pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner>) -> Plan {
+pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner>) -> Result<Plan> {
     let id = &container.id;
-    let mut plan = files_plan(layout, container);
+    let mut plan = files_plan(layout, container)?;
     plan.note(
         "its parent, and its process, which waits in its new namespaces (unshare-run calls cgset for its limits)",
     );
@@ -74,16 +74,17 @@ pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner
         attach: attach.cloned(),
         command: runtime::words(&runtime::start(layout, id)),
     });
-    plan
+    Ok(plan)
 }
 
 /// What a container's process needs before it is made. A restart does this again, and the next.
-pub fn files_plan(layout: &Layout, container: &Container) -> Plan {
+pub fn files_plan(layout: &Layout, container: &Container) -> Result<Plan> {
     let mut plan = Plan::default();
     plan.note("its root filesystem: the image's layers, and on top of them a writable one");
     plan.call(mount_call(layout, container));
     plan.extend(fill::make_ready(layout, container));
-    plan
+    plan.extend(spec::at_start(layout, container)?);
+    Ok(plan)
 }
 
 /// What it needs between that and being started.
@@ -132,7 +133,10 @@ pub fn start(layout: &Layout, container: &Container, attach: Option<&Manner>) ->
         }
     }
     recover(layout, id)?;
-    let plan = start_plan(layout, container, attach);
+    let plan = match start_plan(layout, container, attach) {
+        Ok(plan) => plan,
+        Err(error) => return Err(give_up(layout, container, error)),
+    };
     let Some((Step::Start { command, .. }, before)) = plan.steps.split_last() else { return Ok(End::Exited(0)) };
     for step in before {
         if let Err(error) = step.execute(layout) {
@@ -183,6 +187,7 @@ pub fn tear_down(layout: &Layout, container: &Container) -> Result<()> {
     let failures: Vec<String> = tear_down_calls(layout, container)
         .iter()
         .filter_map(|call| call.run().err())
+        .chain(spec::ipc::take_away(layout, container).err())
         .map(|error| format!("{error:#}"))
         .collect();
     if failures.is_empty() { Ok(()) } else { bail!(failures.join("; ")) }

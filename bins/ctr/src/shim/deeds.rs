@@ -21,7 +21,7 @@ impl Shim {
     /// Its policy starts it again. What a start puts up was all taken down, and is put up again the same way.
     pub fn start_again(&mut self) -> Result<()> {
         let (layout, container) = (&self.layout, &self.container);
-        life::files_plan(layout, container).execute(layout)?;
+        life::files_plan(layout, container)?.execute(layout)?;
         let process = Process::create(layout, container, &self.create)?;
         self.state.pid = process.pid;
         self.process = Some(process);

@@ -110,7 +110,7 @@ impl Shim {
         struct Memory {
             oom_kills: Option<u64>,
         }
-        let call = Call::new(Tool::Cgset).args(["stats", "--json"]).arg(crate::spec::cgroup(&self.container.id));
+        let call = Call::new(Tool::Cgset).args(["stats", "--json"]).arg(crate::spec::cgroup(&self.container));
         let stats = call.output().ok().and_then(|json| serde_json::from_slice::<Stats>(&json).ok());
         stats.and_then(|stats| stats.memory?.oom_kills).is_some_and(|kills| kills > 0)
     }

@@ -3,6 +3,7 @@
 //! What the user asks for replaces what every container has at the same place; and all is mounted in the order of its depth,
 //! so that nothing is hidden by a folder above it.
 
+use super::namespaces;
 use crate::create::mounts::tmpfs;
 use anyhow::{Context, Result, bail};
 use layout::Layout;
@@ -24,7 +25,9 @@ pub fn set(spec: &mut Spec, layout: &Layout, container: &Container) -> Result<()
         mount.options.retain(|option| !option.starts_with("size="));
         mount.options.push(format!("size={}", host.shm_size));
     }
-    let dir = layout.container_dir(&container.id);
+    // Who shares a network shares its names too.
+    let network = namespaces::network_of(layout, &container.host_config)?;
+    let dir = layout.container_dir(network.as_ref().unwrap_or(&container.id));
     for (source, destination) in
         [(dir.resolv_conf(), "/etc/resolv.conf"), (dir.hostname(), "/etc/hostname"), (dir.hosts(), "/etc/hosts")]
     {

@@ -1,18 +1,18 @@
 //! What runs, and as whom.
 
+use super::init;
 use anyhow::{Context, Result};
-use layout::Layout;
 use layout::container::Container;
-use layout::images::{self, Image};
+use layout::images;
 use layout::oci::runtime::{Process, ProcessUser, Spec};
-use layout::publish;
 use layout::rootfs::{self, User};
 use layout::tool::{Call, Tool};
+use layout::{Digest, Layout, publish};
 use std::path::PathBuf;
 
 /// Sets the program, its user and its surroundings.
-pub fn set(spec: &mut Spec, layout: &Layout, container: &Container, image: &Image) -> Result<()> {
-    let user = find_user(layout, image, &container.config.run.user)?;
+pub fn set(spec: &mut Spec, layout: &Layout, container: &Container, layers: &[Digest]) -> Result<()> {
+    let user = find_user(layout, container, layers)?;
     spec.process = Some(process(container, user, spec.process.take().unwrap_or_default()));
     Ok(())
 }
@@ -20,17 +20,12 @@ pub fn set(spec: &mut Spec, layout: &Layout, container: &Container, image: &Imag
 fn process(container: &Container, user: User, base: Process) -> Process {
     let config = &container.config;
     let dir = if config.run.working_dir.is_empty() { "/" } else { &config.run.working_dir };
-    let mut args = vec![container.path.clone()];
+    let mut args = init::before(container);
+    args.push(container.path.clone());
     args.extend(container.args.iter().cloned());
     let mut env = config.run.env.clone().unwrap_or_default();
     if !env.iter().any(|line| line.starts_with("HOME=")) {
         env.push(format!("HOME={}", user.home));
-    }
-    let mut capabilities = base.capabilities.unwrap_or_default();
-    if user.uid != 0 {
-        // As execve(2) would have it when root becomes somebody else; the bounding set stays for setuid programs.
-        capabilities.effective.clear();
-        capabilities.permitted.clear();
     }
     Process {
         terminal: config.tty,
@@ -38,23 +33,27 @@ fn process(container: &Container, user: User, base: Process) -> Process {
         args,
         env,
         cwd: PathBuf::from(dir),
-        capabilities: Some(capabilities),
         ..base
     }
 }
 
 /// Looks the user up in the image's layers, which need not be mounted for it. An image that another tool put
 /// into the store has not been extracted: `layerfs mount` does that.
-fn find_user(layout: &Layout, image: &Image, wanted: &str) -> Result<User> {
+fn find_user(layout: &Layout, container: &Container, layers: &[Digest]) -> Result<User> {
     let folders = || -> Vec<PathBuf> {
-        images::layer_names(layout, image.layers()).iter().rev().map(|name| layout.layer_diff(name)).collect()
+        images::layer_names(layout, layers).iter().rev().map(|name| layout.layer_diff(name)).collect()
     };
-    let mut layers = folders();
-    if layers.iter().any(|dir| !dir.is_dir()) {
+    let mut found = folders();
+    if found.iter().any(|dir| !dir.is_dir()) {
         let scratch = publish::temp_dir(layout)?;
-        Call::new(Tool::Layerfs).arg("mount").arg("--read-only").arg(image.id.as_str()).arg(scratch.path()).run()?;
+        Call::new(Tool::Layerfs)
+            .arg("mount")
+            .arg("--read-only")
+            .arg(container.image.as_str())
+            .arg(scratch.path())
+            .run()?;
         Call::new(Tool::Layerfs).arg("umount").arg(scratch.path()).run()?;
-        layers = folders();
+        found = folders();
     }
-    rootfs::find_user_in_layers(&layers, wanted).context("find the user that the container runs as")
+    rootfs::find_user_in_layers(&found, &container.config.run.user).context("find the user that the container runs as")
 }

@@ -28,6 +28,10 @@ impl ContainerDir {
     pub fn upper(&self) -> PathBuf {
         self.0.join("upper")
     }
+    /// The shared memory of a container that others may share it with: a mount point.
+    pub fn shm(&self) -> PathBuf {
+        self.0.join("shm")
+    }
     /// Overlayfs's scratch folder beside it.
     pub fn work(&self) -> PathBuf {
         self.0.join("work")

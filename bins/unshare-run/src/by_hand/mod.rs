@@ -3,7 +3,7 @@
 //! Without `--rootfs` the result is what unshare(1) gives: the caller's own root, environment, folder and
 //! capabilities in the namespaces that were asked for. With it the rest are docker's defaults, as far as the
 //! namespaces go. One file for each heading of `--help`: [`namespaces`] (with [`id_map`]), [`files`], [`process`],
-//! [`power`] (with [`seccomp_profile`]), [`limits`].
+//! [`power`], [`limits`].
 
 mod files;
 mod id_map;
@@ -11,11 +11,11 @@ mod limits;
 mod namespaces;
 mod power;
 mod process;
-mod seccomp_profile;
 
 use crate::cli::Hand;
-use crate::process::capabilities;
+use crate::process::capabilities::permitted;
 use anyhow::{Context, Result, bail};
+use layout::oci::capabilities::sets;
 use layout::oci::defaults;
 use layout::oci::runtime::{Linux, NamespaceKind, Process, Spec, VERSION};
 use layout::tool::{PROGRAM_VARIABLE, own_program};
@@ -55,7 +55,7 @@ impl Caller {
             groups: rustix::process::getgroups().context("ask for our groups")?.iter().map(|g| g.as_raw()).collect(),
             env: own.filter_map(|(k, v)| Some(format!("{}={}", text(k)?, text(v)?))).collect(),
             cwd: std::env::current_dir().context("ask for the current folder")?,
-            capabilities: capabilities::permitted()?,
+            capabilities: permitted()?,
             name: format!("by-hand-{}", layout::id::random_hex(6)?),
             program: own_program().context("ask for our own program")?,
         })
@@ -118,7 +118,7 @@ fn bare(hand: &Hand, caller: &Caller) -> Spec {
             user: process::caller_or_root(caller, in_userns),
             env: caller.env.clone(),
             cwd: caller.cwd.clone(),
-            capabilities: Some(power::capabilities(most(hand, caller))),
+            capabilities: Some(sets(most(hand, caller))),
             ..Process::default()
         }),
         linux: Some(Linux {

@@ -4,12 +4,13 @@ use super::create::prepare;
 use crate::cli;
 use crate::create::Console;
 use crate::exec::{self, Request};
-use crate::process::{capabilities, user};
+use crate::process::user;
 use crate::run::{self, Forward, Signals};
 use crate::state::{Process, StateDir, Status};
 use crate::validate::validate_process;
 use crate::{bundle, by_hand};
 use anyhow::{Context, Result, bail};
+use layout::oci::capabilities;
 use layout::oci::runtime::{Linux, Process as ProcessConfig, Spec};
 use std::path::Path;
 

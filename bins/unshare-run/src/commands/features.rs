@@ -3,9 +3,9 @@
 use crate::hooks;
 use crate::mounts::options::MountOptions;
 use crate::namespaces;
-use crate::process::capabilities;
 use crate::seccomp::{self, architecture::Architecture};
 use anyhow::{Context, Result};
+use layout::oci::capabilities;
 use layout::oci::runtime::{SeccompAction, SeccompOp, VERSION};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -6,65 +6,9 @@
 
 use crate::narrate::narrate;
 use anyhow::{Context, Result};
+use layout::oci::capabilities::{bit, names};
 use layout::oci::runtime::Capabilities;
 use rustix::thread::{CapabilitySet, CapabilitySets};
-
-/// The names, each at its number.
-const NAMES: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
-
-/// The bit of a name, if there is such a capability. The kernel's form (`CAP_KILL`) and docker's (`kill`) are known.
-pub fn bit(name: &str) -> Option<u64> {
-    let upper = name.to_ascii_uppercase();
-    let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-    NAMES.iter().position(|known| *known == full).map(|number| 1 << number)
-}
-
-/// The names of the bits.
-pub fn names(bits: u64) -> Vec<String> {
-    NAMES.iter().enumerate().filter(|(number, _)| bits & (1 << number) != 0).map(|(_, n)| (*n).to_owned()).collect()
-}
 
 /// The five sets as bits, cut down to what we can give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,21 +130,6 @@ pub fn permitted() -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_and_numbers_agree_with_the_kernel() {
-        assert_eq!(bit("CAP_CHOWN"), Some(1));
-        assert_eq!(bit("CAP_SYS_ADMIN"), Some(1 << libc_number(21)));
-        assert_eq!(bit("kill"), Some(1 << 5));
-        assert_eq!(bit("CAP_CHECKPOINT_RESTORE"), Some(1 << 40));
-        assert_eq!(bit("CAP_NONSENSE"), None);
-        assert_eq!(names(0b10_0001), ["CAP_CHOWN", "CAP_KILL"]);
-    }
-
-    fn libc_number(number: u32) -> u32 {
-        assert_eq!(CapabilitySet::SYS_ADMIN.bits(), 1 << number);
-        number
-    }
 
     #[test]
     fn what_we_have_not_got_is_left_out_with_a_warning() {

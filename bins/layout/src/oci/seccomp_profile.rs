@@ -1,25 +1,21 @@
-//! `--seccomp FILE`: a filter as the OCI specification has it, or a profile as docker has it.
+//! A system call filter from a file: as the OCI specification has it, or a profile as docker has it.
 //!
 //! The two differ little. Docker's rules are for all containers and all machines, and say for whom each is: for those
 //! with certain capabilities, on certain processors, from a version of the kernel on. The architectures come as a map.
 //! What is left when that is decided is OCI's form.
 
+use super::capabilities::bit;
+use super::runtime::{Seccomp, SeccompAction, SeccompArg, SeccompRule};
 use anyhow::{Context, Result, bail};
-use layout::oci::runtime::{Seccomp, SeccompAction, SeccompArg, SeccompRule};
 use serde::Deserialize;
 use serde_json::Value;
-use std::path::Path;
 
-use crate::process::capabilities::bit;
-
-/// Reads a filter for a process that has these capabilities.
-pub fn read(file: &Path, held: u64) -> Result<Seccomp> {
-    let json: Value = layout::publish::read_json(file).context("--seccomp")?;
-    let machine = Machine { held, arch: std::env::consts::ARCH, kernel: kernel_version()? };
-    parse(json, &machine).with_context(|| format!("--seccomp {}", file.display()))
+/// Reads a filter for a process that has these capabilities, on this machine.
+pub fn parse(json: Value, held: u64) -> Result<Seccomp> {
+    decide(json, &Machine { held, arch: std::env::consts::ARCH, kernel: kernel_version()? })
 }
 
-fn parse(json: Value, machine: &Machine) -> Result<Seccomp> {
+fn decide(json: Value, machine: &Machine) -> Result<Seccomp> {
     let of_docker = json.get("archMap").is_some()
         || json["syscalls"].as_array().is_some_and(|rules| {
             rules.iter().any(|rule| ["includes", "excludes", "name"].iter().any(|key| rule.get(key).is_some()))
@@ -189,7 +185,7 @@ mod tests {
             {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]},
             {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": null}], "syscalls": rules});
         let machine = Machine { held, arch: "x86_64", kernel: (6, 1) };
-        let seccomp = parse(profile, &machine).unwrap();
+        let seccomp = decide(profile, &machine).unwrap();
         assert_eq!(seccomp.architectures, ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]);
         seccomp.syscalls.into_iter().flat_map(|rule| rule.names).collect()
     }
@@ -215,7 +211,7 @@ mod tests {
         let machine = Machine { held: 0, arch: "x86_64", kernel: (6, 1) };
         let json = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
             {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]});
-        assert_eq!(parse(json, &machine).unwrap().syscalls[0].names, ["mkdir"]);
-        assert!(format!("{:#}", parse(json!({"syscalls": []}), &machine).unwrap_err()).contains("defaultAction"));
+        assert_eq!(decide(json, &machine).unwrap().syscalls[0].names, ["mkdir"]);
+        assert!(format!("{:#}", decide(json!({"syscalls": []}), &machine).unwrap_err()).contains("defaultAction"));
     }
 }
