@@ -45,7 +45,6 @@ pub fn fill(host: &mut HostConfig, layout: &Layout, options: &SecurityOptions) -
     host.init = options.init.then_some(true);
     host.runtime = runtime(options.runtime.as_deref().unwrap_or_default())?;
     isolation(options.isolation.as_deref().unwrap_or_default())?;
-    storage(&options.storage_opt)?;
     Ok(warnings)
 }
 
@@ -94,18 +93,6 @@ fn isolation(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A quota needs a filesystem that counts what a folder holds; overlay over what is below `upper/` does not.
-fn storage(options: &[String]) -> Result<()> {
-    match options.first().map(|option| option.split_once('=')) {
-        None => Ok(()),
-        Some(None) => bail!("invalid storage option"),
-        Some(Some(("size", _))) => {
-            bail!("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
-        }
-        Some(Some((key, _))) => bail!("Unknown option {key}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,8 +112,5 @@ mod tests {
         assert_eq!(said(runtime("foo").map(drop)), "Unknown runtime specified foo");
         assert_eq!(runtime("").unwrap(), "runc");
         assert_eq!(said(isolation("hyperv")), "Invalid isolation: \"hyperv\" - linux only supports 'default'");
-        assert!(said(storage(&["size=10G".into()])).ends_with("xfs with 'pquota' mount option"));
-        assert_eq!(said(storage(&["foo".into()])), "invalid storage option");
-        assert_eq!(said(storage(&["foo=1".into()])), "Unknown option foo");
     }
 }

@@ -53,7 +53,4 @@ pub struct SecurityOptions {
     /// Isolation technology: default, as on Linux there is no other
     #[arg(long, value_name = "NAME")]
     pub isolation: Option<String>,
-    /// Option of its writable layer: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub storage_opt: Vec<String>,
 }
