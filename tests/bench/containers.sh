@@ -89,6 +89,9 @@ elif start_dockerd; then
     fi
 fi
 
+# shellcheck source=/dev/null
+. "$here/engines.sh"
+
 echo
 echo "median of $runs runs of \`true\` in a container, $(uname -r), $(nproc) processors"
 row 'bare unshare + chroot'
@@ -103,5 +106,9 @@ row 'ctr run --rm' 'podman run --rm' 0.20
 row 'ctr run --rm --network none'
 row 'podman run --rm'
 row 'docker run --rm'
+for what in 'a log of 100 MB' start stop; do row "ctr: $what" "docker: $what" 1.00; done
+for what in 'a log of 100 MB' start stop; do row "docker: $what"; done
+limit_row 'ctr ps -a, 1000 of them' 50
 echo 'the most memory of one process of the runtime'
 for runtime in unshare-run runc crun; do memory_row "$runtime run"; done
+memory_row 'ctr: a shim' 2

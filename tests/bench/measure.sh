@@ -67,9 +67,24 @@ memory() {
     peak[$name]=$(< "$tmp/memory")
 }
 
-# memory_row NAME
+# memory_row NAME [MIB]: and whether it is no more than that
 memory_row() {
-    [ -z "${peak[$1]:-}" ] || printf '  %-34s %6.1f MiB\n' "$1" "$(awk "BEGIN {print ${peak[$1]} / 1024}")"
+    [ -n "${peak[$1]:-}" ] || return 0
+    printf '  %-34s %6.1f MiB' "$1" "$(awk "BEGIN {print ${peak[$1]} / 1024}")"
+    [ -z "${2:-}" ] || verdict "${peak[$1]} / 1024" "$2"
+    echo
+}
+
+# limit_row NAME MS: a line of the table, and whether it is no more than that
+limit_row() {
+    [ -n "${median[$1]:-}" ] || { row "$1"; return; }
+    printf '  %-34s %6.1f ms' "$1" "${median[$1]}"
+    verdict "${median[$1]}" "$2"
+    echo
+}
+
+verdict() { # FIGURE TARGET
+    awk "BEGIN {printf \"%38s <= %-5s %s\", \"\", $2, ($1 <= $2) ? \"met\" : \"missed\"}"
 }
 
 # row NAME [OTHER TARGET]: one line of the table, with the ratio to another line's figure.

@@ -7,6 +7,8 @@
 mod containers;
 #[path = "cli/create/mod.rs"]
 mod create;
+#[path = "cli/deferred.rs"]
+mod deferred;
 #[path = "cli/exec.rs"]
 mod exec;
 #[path = "cli/files.rs"]
@@ -20,6 +22,7 @@ mod volumes;
 
 pub use containers::*;
 pub use create::*;
+pub use deferred::Deferred;
 pub use exec::*;
 pub use files::*;
 pub use images::*;
@@ -79,10 +82,10 @@ pub enum Command {
     Inspect(Inspect),
     /// The same commands about containers, by docker's long names
     #[command(subcommand, name = "container")]
-    ContainerGroup(ContainerGroup),
+    ContainerGroup(Deferred<ContainerGroup>),
     /// The same commands about images, by docker's long names
     #[command(subcommand, name = "image")]
-    ImageGroup(ImageGroup),
+    ImageGroup(Deferred<ImageGroup>),
     /// Commands about volumes: folders that outlive containers
     #[command(subcommand)]
     Volume(VolumeGroup),
@@ -97,9 +100,9 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum ContainerCommand {
     /// Make a container of an image and run a command in it
-    Run(Run),
+    Run(Deferred<Run>),
     /// Make a container of an image, without running it
-    Create(Create),
+    Create(Deferred<Create>),
     /// Start containers that are not running
     Start(Start),
     /// Stop containers: a polite signal, then after a while SIGKILL

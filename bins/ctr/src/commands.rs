@@ -47,8 +47,8 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Login(args) => engine.login(&args),
         Command::Logout(args) => engine.pass_on(registry::logout(&args)),
         Command::Inspect(args) => engine.show(|layout| show::inspect::inspect(layout, &args.names, Of::Any)),
-        Command::ContainerGroup(command) => engine.container_group(command),
-        Command::ImageGroup(command) => engine.image_group(command),
+        Command::ContainerGroup(command) => engine.container_group(command.0),
+        Command::ImageGroup(command) => engine.image_group(command.0),
         Command::Volume(command) => engine.volume(command),
         Command::Shim(command) => engine.shim(command),
         Command::Doctor => Ok(0),
@@ -59,8 +59,8 @@ impl Engine {
     fn container(&self, command: ContainerCommand) -> Result<u8> {
         use ContainerCommand as C;
         match command {
-            C::Run(args) => self.run(&args),
-            C::Create(args) => self.create(&args),
+            C::Run(args) => self.run(&args.0),
+            C::Create(args) => self.create(&args.0),
             C::Start(args) => self.start(&args),
             C::Stop(args) => self.each(&args.containers, |container| self.stop(container, &args)),
             C::Kill(args) => self.each(&args.containers, |container| self.kill(container, &args.signal)),

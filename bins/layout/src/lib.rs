@@ -15,6 +15,7 @@
 //! | [`container`], [`network`], [`volume`] | the JSON files of containers, networks and volumes |
 //! | [`rootfs`] | looking into a root filesystem without being led out of it; users and groups in it |
 //! | [`tool`], [`exit`] | finding and running a sibling; exit codes and error lines |
+//! | `memory` | where the tools get their memory from |
 //! | [`units`], [`time`], [`socket`], [`kernel`] | byte sizes, timestamps, unix sockets with long paths, which kernel |
 
 #![deny(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod id;
 pub mod images;
 pub mod kernel;
 pub mod lock;
+mod memory;
 pub mod network;
 pub mod oci;
 pub mod paths;
