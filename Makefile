@@ -58,6 +58,9 @@ install: build man completions ## PREFIX=/usr/local DESTDIR=
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(TOOLS:%=target/bin/%) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 target/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@BIN@|$(PREFIX)/bin|' bins/ctr/ctr.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ctr.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/ctr.service
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 644 target/completions/bash/* $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
 	install -d $(DESTDIR)$(PREFIX)/share/zsh/site-functions

@@ -17,6 +17,8 @@ mod files;
 mod images;
 #[path = "cli/registry.rs"]
 mod registry;
+#[path = "cli/system.rs"]
+mod system;
 #[path = "cli/volumes.rs"]
 mod volumes;
 
@@ -27,6 +29,7 @@ pub use exec::*;
 pub use files::*;
 pub use images::*;
 pub use registry::*;
+pub use system::*;
 pub use volumes::*;
 
 use clap::{Parser, Subcommand};
@@ -89,6 +92,9 @@ pub enum Command {
     /// Commands about volumes: folders that outlive containers
     #[command(subcommand)]
     Volume(VolumeGroup),
+    /// Commands about the engine as a whole
+    #[command(subcommand)]
+    System(SystemCommand),
     /// Check whether this machine can run containers, and say what to do where it cannot
     Doctor,
     /// The parent of a container: keeps its output, its exit code and its lock (used by start)

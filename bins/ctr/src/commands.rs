@@ -9,6 +9,7 @@ mod images;
 mod life;
 mod run;
 mod sessions;
+mod system_up;
 mod volumes;
 
 use crate::cli::*;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::ContainerGroup(command) => engine.container_group(command.0),
         Command::ImageGroup(command) => engine.image_group(command.0),
         Command::Volume(command) => engine.volume(command),
+        Command::System(SystemCommand::Up) => engine.system_up(),
         Command::Shim(command) => engine.shim(command),
         Command::Doctor => Ok(0),
     }

@@ -258,6 +258,10 @@ impl Layout {
     pub fn console_socket(&self, id: &ContainerId) -> PathBuf {
         self.run_dir(id).join("console.sock")
     }
+    /// The state, where the shim could not write it to the container's folder: what it says counts.
+    pub fn last_state(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("state.json")
+    }
     /// Where the shim serves attach.
     pub fn attach_socket(&self, id: &ContainerId) -> PathBuf {
         self.run_dir(id).join("attach.sock")

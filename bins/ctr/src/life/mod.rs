@@ -4,6 +4,10 @@
 //! still so. A run folder whose lock nobody holds is what a killed shim leaves, and whoever finds it
 //! finishes the shim's work.
 
+mod recover;
+
+pub use recover::{is_mount_point, recover, state};
+
 use crate::client::{End, Manner};
 use crate::create::mounts::fill;
 use crate::create::ports;
@@ -11,7 +15,7 @@ use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
 use crate::{runtime, spec, volume};
 use anyhow::{Context, Result, bail};
-use layout::container::{Container, State, Status};
+use layout::container::{Container, Status};
 use layout::lock::Lock;
 use layout::tool::{Call, Tool};
 use layout::{ContainerId, Layout, exit, publish};
@@ -19,17 +23,6 @@ use std::time::Duration;
 
 /// How long a shim may take to end after its container has.
 const SHIM_GRACE: Duration = Duration::from_secs(30);
-
-/// What is true of a container now. If its shim was killed, what that left is cleared away first.
-pub fn state(layout: &Layout, id: &ContainerId) -> Result<State> {
-    if layout.run_dir(id).is_dir() && !Lock::is_held(&layout.shim_lock(id))? {
-        // Whoever holds the folder is starting or removing it right now, and does this itself.
-        if let Some(_operation) = Lock::try_on_dir(&layout.container(id))? {
-            recover(layout, id)?;
-        }
-    }
-    layout.read_state(id)
-}
 
 /// Whether the container's shim lives, which is to say that the container is made ready or runs.
 pub fn has_shim(layout: &Layout, id: &ContainerId) -> Result<bool> {
@@ -205,43 +198,6 @@ fn tear_down_calls(layout: &Layout, container: &Container) -> Vec<Call> {
     calls.push(Call::new(Tool::Layerfs).arg("umount").arg(layout.container_dir(&container.id).rootfs()));
     calls.extend(fill::let_go(layout, container));
     calls
-}
-
-/// Finishes the work of a shim, or of a start, that was killed. The caller holds the container's folder.
-pub fn recover(layout: &Layout, id: &ContainerId) -> Result<()> {
-    let rootfs = layout.container_dir(id).rootfs();
-    let run_dir = layout.run_dir(id);
-    if !run_dir.is_dir() && !is_mount_point(&rootfs) {
-        return Ok(());
-    }
-    if has_shim(layout, id)? {
-        bail!("container {id} has a living shim, which alone may take it down");
-    }
-    let container = layout.read_container(id)?;
-    tear_down(layout, &container).with_context(|| format!("clean up after the shim of {}", container.name))?;
-    let mut state = layout.read_state(id)?;
-    let was_up = state.status.is_up();
-    if was_up {
-        // Nobody saw it end. Its processes are gone now, by SIGKILL if not before.
-        state.status = Status::Exited;
-        state.exit_code = exit::from_signal(libc::SIGKILL).into();
-        state.finished_at = layout::time::now();
-        state.error = "its shim was killed".to_owned();
-    }
-    state.pid = 0;
-    publish::json(layout, &layout.container_dir(id).state_json(), &state)?;
-    Step::RemoveTree(run_dir).execute(layout)?;
-    if was_up && container.host_config.auto_remove {
-        remove_plan(layout, &container, true).execute(layout)?;
-    }
-    Ok(())
-}
-
-/// Whether something is mounted on this folder (statx(2), STATX_ATTR_MOUNT_ROOT).
-pub fn is_mount_point(path: &std::path::Path) -> bool {
-    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
-    rustix::fs::statx(CWD, path, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS)
-        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// A signal, sent on somebody's behalf: the shim passes it on, and does not start the container again.

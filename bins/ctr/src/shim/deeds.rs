@@ -72,8 +72,12 @@ impl Shim {
                 // First, so that it is true even if we are killed before it ends.
                 self.publish_state()?;
                 // One that waits for its next start has no process: the loop sees that it is not wanted any more.
-                if self.process.is_some() {
-                    call.run()?;
+                if let Some(process) = &self.process {
+                    match call.run() {
+                        // It has ended in this moment: there is nobody to kill any more.
+                        Err(_) if process.has_ended() => {}
+                        other => other?,
+                    }
                     let signal = command.last().map_or("", String::as_str);
                     self.note("kill", &[("signal", &signal_number(signal))]);
                     self.wake()?;

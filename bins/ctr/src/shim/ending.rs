@@ -84,7 +84,7 @@ impl Shim {
             let removed = life::remove_plan(&self.layout, &self.container, true).execute(&self.layout);
             failures.extend(removed.err().map(|error| format!("{error:#}")));
         }
-        if failures.is_empty() {
+        if failures.is_empty() || !self.layout.container(&self.container.id).is_dir() {
             // If even this fails, the next command that looks finds a run folder without a shim, and cleans up.
             let _ = remove_run_dir(&self.layout, &self.container.id);
             // A client that reads slowly may keep this process here; nobody else has to wait for that.
@@ -93,9 +93,18 @@ impl Shim {
             // Nobody may be listening; `ctr inspect` shows it. The run folder stays, so that the next command that
             // looks tries again.
             self.state.error = failures.join("; ");
-            let _ = self.publish_state();
+            if self.publish_state().is_err() {
+                self.leave_a_word();
+            }
         }
         word
+    }
+
+    /// The disk is full: the state goes beside the lock, which is in memory as a rule.
+    fn leave_a_word(&self) {
+        let place = self.layout.last_state(&self.container.id);
+        // If that fails too, the next command that looks says that the shim was killed.
+        let _ = crate::plan::to_json(&self.state).map(|text| std::fs::write(place, text));
     }
 
     /// Whether the kernel ended a process of the container for want of memory, as its cgroup has counted.

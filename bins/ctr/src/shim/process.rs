@@ -31,6 +31,12 @@ impl Process {
         let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 
+    /// Whether it has ended, and nobody has taken its exit code yet.
+    pub fn has_ended(&self) -> bool {
+        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), peek), Ok(Some(_)))
+    }
+
     /// Takes its exit code, once it has ended.
     pub fn exit_code(&self) -> u8 {
         exit_code(&self.pidfd)

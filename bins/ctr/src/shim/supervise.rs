@@ -179,11 +179,13 @@ impl Supervisor {
     fn wait_for_clients(&mut self) -> Result<()> {
         loop {
             self.clients.retain(|client| client.alive);
+            if self.clients.is_empty() {
+                return Ok(());
+            }
             let mut fds: Vec<PollFd> = self.clients.iter().map(|client| PollFd::new(client, PollFlags::OUT)).collect();
-            match (fds.is_empty(), poll(&mut fds, None)) {
-                (true, _) => return Ok(()),
-                (_, Ok(_) | Err(rustix::io::Errno::INTR)) => {}
-                (_, Err(error)) => return Err(error).context("wait for clients"),
+            match poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).context("wait for clients"),
             }
             self.clients.iter_mut().for_each(Client::flush);
         }

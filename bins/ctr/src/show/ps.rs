@@ -75,11 +75,20 @@ fn command_line(container: &Container) -> String {
 pub fn status(state: &State) -> String {
     match state.status {
         Status::Created => "Created".to_owned(),
-        Status::Running => format!("Up {}", ago::elapsed(&state.started_at)),
+        Status::Running => format!("Up {}{}", ago::elapsed(&state.started_at), health(state)),
         Status::Paused => format!("Up {} (Paused)", ago::elapsed(&state.started_at)),
         Status::Restarting => format!("Restarting ({}) {}", state.exit_code, ago::ago(&state.finished_at)),
         Status::Exited => format!("Exited ({}) {}", state.exit_code, ago::ago(&state.finished_at)),
         Status::Dead => "Dead".to_owned(),
+    }
+}
+
+/// ` (healthy)`, ` (unhealthy)`, ` (health: starting)`; nothing for a container without a check.
+fn health(state: &State) -> String {
+    match state.health.as_ref().map(|health| health.status.as_str()) {
+        Some("starting") => " (health: starting)".to_owned(),
+        Some(status) => format!(" ({status})"),
+        None => String::new(),
     }
 }
 
