@@ -19,6 +19,8 @@ mod images;
 mod registry;
 #[path = "cli/system.rs"]
 mod system;
+#[path = "cli/update.rs"]
+mod update;
 #[path = "cli/volumes.rs"]
 mod volumes;
 
@@ -30,6 +32,7 @@ pub use files::*;
 pub use images::*;
 pub use registry::*;
 pub use system::*;
+pub use update::*;
 pub use volumes::*;
 
 use clap::{Parser, Subcommand};
@@ -133,6 +136,8 @@ pub enum ContainerCommand {
     Diff(Diff),
     /// Show which ports of this machine lead into a container
     Port(Port),
+    /// Give containers other limits, or another restart policy
+    Update(Update),
 }
 
 /// `ctr container ...`

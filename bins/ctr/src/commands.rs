@@ -10,6 +10,7 @@ mod life;
 mod run;
 mod sessions;
 mod system_up;
+mod update;
 mod volumes;
 
 use crate::cli::*;
@@ -74,6 +75,7 @@ impl Engine {
             C::Export(args) => self.export(&args),
             C::Cp(args) => self.cp(&args),
             C::Diff(args) => self.diff(&args),
+            C::Update(args) => self.update(&args),
             C::Port(args) => self.show(|layout| show::port::port(layout, &args).map_err(ends_with_one)),
         }
     }

@@ -11,6 +11,7 @@
 //! | [`protocol`], [`client`] | what the shim and its clients say to each other |
 //! | [`runtime`] | calls of the runtime |
 //! | [`exec`] | another process in a container, and its parent |
+//! | [`update`] | other limits for a container that is there |
 //! | [`registry`] | when an image is pulled, and the commands that pull and push |
 //! | [`events`] | what happens, written down |
 //! | [`show`] | what the user sees |
@@ -37,6 +38,7 @@ mod show;
 mod spec;
 #[allow(unsafe_code)]
 mod sys;
+mod update;
 mod volume;
 
 use clap::Parser;

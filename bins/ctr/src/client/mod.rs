@@ -145,7 +145,8 @@ fn run(layout: &Layout, container: &Container, link: Link<'_>) -> Result<End> {
     Ok(end)
 }
 
-fn note(layout: &Layout, container: &Container, action: &str) {
+/// Notes an event of a container that a client has caused.
+pub fn note(layout: &Layout, container: &Container, action: &str) {
     let attributes = [("image", container.config.image.as_str()), ("name", container.name.as_str())];
     events::note(layout, About::Container, action, container.id.as_str(), &attributes);
 }

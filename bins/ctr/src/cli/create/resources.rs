@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// What `update` can change as well.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub struct LimitOptions {
     /// Memory limit: 64m, 1g
     #[arg(short, long, value_name = "BYTES")]
