@@ -1,0 +1,141 @@
+//! What a container writes: where it goes, and how it is read again.
+
+#![allow(clippy::unwrap_used)] // helpers fail as their tests do
+
+use ctr_tests::{Sandbox, poll_until};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+fn dir(sandbox: &Sandbox, name: &str) -> PathBuf {
+    sandbox.root().join("names").join(name).canonicalize().unwrap()
+}
+
+/// `run`, and wait for the end of the shim as well: then all is written.
+fn run(sandbox: &Sandbox, name: &str, options: &[&str], script: &str) {
+    sandbox.ctr([&["run", "-d", "--name", name], options, &["base", "sh", "-c", script]].concat()).ok();
+    sandbox.ctr(["wait", name]).ok();
+}
+
+#[test]
+fn a_log_is_rotated_and_read_over_its_files() {
+    let sandbox = Sandbox::with_base();
+    let options = ["--log-opt", "max-size=4k", "--log-opt", "max-file=3"];
+    run(&sandbox, "json", &options, "seq 1000; echo last >&2");
+    let files = |name: &str| -> Vec<(String, u64)> {
+        let entries = std::fs::read_dir(dir(&sandbox, name)).unwrap().flatten();
+        let mut files: Vec<_> = entries
+            .filter(|entry| entry.file_name().to_string_lossy().contains(".log"))
+            .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.metadata().unwrap().size()))
+            .collect();
+        files.sort();
+        files
+    };
+    let json = files("json");
+    assert_eq!(json.len(), 3, "{json:?}");
+    // A file is full when it has the size, as with docker: no line is cut for it.
+    assert!(json.iter().all(|(_, size)| *size < 4_200) && json[1..].iter().all(|(_, size)| *size >= 4_000), "{json:?}");
+    let whole = sandbox.ctr(["logs", "json"]).ok();
+    assert!(whole.stdout.ends_with("999\n1000\n") && whole.stderr == "last\n", "{whole}");
+    let numbers: Vec<u32> = whole.stdout.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1) && numbers.len() > 100, "{numbers:?}");
+    let tail = format!("{}", numbers.len());
+    let last = sandbox.ctr(["logs", "--tail", &tail, "json"]).ok();
+    assert_eq!(last.stdout.lines().next(), Some((numbers[0] + 1).to_string()).as_deref(), "{last}");
+
+    // One file: what is full is begun anew.
+    run(&sandbox, "one", &["--log-opt", "max-size=4k"], "seq 1000");
+    assert_eq!(files("one").len(), 1);
+    assert!(sandbox.ctr(["logs", "-n", "1", "one"]).ok().text() == "1000");
+
+    run(&sandbox, "local", &["--log-driver", "local"], "seq 1000; printf partial");
+    let local = sandbox.ctr(["logs", "--tail", "2", "local"]).ok();
+    assert_eq!(local.stdout, "1000\npartial");
+    assert!(dir(&sandbox, "local").join("local-logs/container.log").is_file());
+    assert_eq!(files("local"), []);
+
+    run(&sandbox, "none", &["--log-driver", "none"], "echo nothing");
+    sandbox.ctr(["logs", "none"]).exits(1).says("configured logging driver does not support reading");
+    assert_eq!(files("none"), []);
+}
+
+#[test]
+fn a_follower_misses_nothing_when_the_log_is_rotated() {
+    let sandbox = Sandbox::with_base();
+    // The follower is there before the first line.
+    let script = "read line < /go; seq 20000; echo end";
+    let options = ["--log-opt", "max-size=100k", "--log-opt", "max-file=100"];
+    let run = [&["run", "-d", "--name", "box"][..], &options, &["base", "sh", "-c", &format!("mkfifo /go; {script}")]];
+    sandbox.ctr(run.concat()).ok();
+    let mut follower = sandbox.tool("ctr");
+    let mut follower = follower.args(["logs", "-f", "box"]).stdout(Stdio::piped()).spawn().unwrap();
+    poll_until(60, "the fifo", || (sandbox.ctr(["exec", "box", "test", "-p", "/go"]).code == 0).then_some(()));
+    sandbox.ctr(["exec", "box", "sh", "-c", "echo > /go"]).ok();
+    let mut text = String::new();
+    follower.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(follower.wait().unwrap().success());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 20_001);
+    assert!(lines.iter().take(20_000).enumerate().all(|(i, line)| *line == (i + 1).to_string()));
+}
+
+#[test]
+fn lines_are_chosen_by_time_wherever_the_clock_was() {
+    let sandbox = Sandbox::with_base();
+    let options = ["--log-opt", "tag={{.Name}}/x", "--log-opt", "labels=who", "-l", "who=me"];
+    run(&sandbox, "box", &options, "echo now");
+    let id = sandbox.ctr(["ps", "-aq", "--no-trunc"]).ok();
+    let file = dir(&sandbox, "box").join(format!("{}-json.log", id.text()));
+    let now = std::fs::read_to_string(&file).unwrap();
+    assert!(now.contains(r#","stream":"stdout","attrs":{"tag":"box/x","who":"me"},"time":"#), "{now}");
+    sandbox.ctr(["logs", "--details", "box"]).ok().prints("tag=box/x,who=me now");
+    // Set back in the middle.
+    let line =
+        |text: &str, time: &str| format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"{time}\"}}\n");
+    let lines = [
+        line("one", "2026-01-01T00:00:01Z"),
+        line("three", "2026-01-01T00:00:03.5Z"),
+        line("two", "2026-01-01T00:00:02Z"),
+    ];
+    std::fs::write(&file, lines.concat()).unwrap();
+    sandbox.ctr(["logs", "--since", "2026-01-01T00:00:02Z", "box"]).ok().prints("three\ntwo");
+    sandbox.ctr(["logs", "--until", "1767225602", "box"]).ok().prints("one\ntwo");
+    sandbox.ctr(["logs", "--since", "1h", "box"]).ok();
+    let stamped = sandbox.ctr(["logs", "-t", "-n", "1", "box"]).ok();
+    assert_eq!(stamped.stdout, "2026-01-01T00:00:02.000000000Z two\n");
+    sandbox.ctr(["logs", "--since", "x", "box"]).exits(1).says("failed to parse value as time or duration: \"x\"");
+}
+
+#[test]
+fn lines_go_to_syslog_and_are_kept_here_as_well() {
+    let sandbox = Sandbox::with_base();
+    let socket = sandbox.path().join("log");
+    let daemon = UnixDatagram::bind(&socket).unwrap();
+    daemon.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let address = format!("syslog-address=unixgram://{}", socket.display());
+    let options = ["--log-driver", "syslog", "--log-opt", &address, "--log-opt", "syslog-format=rfc5424"];
+    let more = ["--log-opt", "syslog-facility=local1", "--log-opt", "tag={{.Name}}"];
+    run(&sandbox, "box", &[&options[..], &more].concat(), "echo one; echo two >&2");
+    let mut got = Vec::new();
+    for _ in 0..2 {
+        let mut buffer = [0; 4096];
+        let length = daemon.recv(&mut buffer).unwrap();
+        got.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    // Two streams have no order among each other.
+    got.sort();
+    assert!(got[0].starts_with("<139>1 ") && got[0].ends_with(" - two\n"), "{got:?}");
+    assert!(got[1].starts_with("<142>1 ") && got[1].contains(" box ") && got[1].ends_with(" - one\n"), "{got:?}");
+    let shown = sandbox.ctr(["logs", "box"]).ok();
+    assert_eq!((shown.stdout.as_str(), shown.stderr.as_str()), ("one\n", "two\n"));
+    drop(daemon);
+    std::fs::remove_file(&socket).unwrap();
+    sandbox
+        .ctr(["run", "--log-driver", "syslog", "--log-opt", &address, "base", "true"])
+        .exits(125)
+        .says("no such file");
+    sandbox.ctr(["run", "--log-driver", "foo", "base", "true"]).exits(125).says("error looking up logging plugin foo");
+    sandbox.ctr(["run", "--log-opt", "foo=1", "base", "true"]).exits(125).says("unknown log opt 'foo'");
+}
