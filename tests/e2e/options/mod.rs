@@ -6,8 +6,18 @@ pub mod process;
 pub mod resources;
 pub mod security;
 pub mod storage;
+pub mod watch;
 
 /// All options whose effect a test shows.
 pub fn covered() -> Vec<&'static str> {
-    [life::COVERS, network::COVERS, process::COVERS, resources::COVERS, security::COVERS, storage::COVERS].concat()
+    [
+        life::COVERS,
+        network::COVERS,
+        process::COVERS,
+        resources::COVERS,
+        security::COVERS,
+        storage::COVERS,
+        watch::COVERS,
+    ]
+    .concat()
 }
