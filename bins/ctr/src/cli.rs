@@ -256,6 +256,9 @@ pub enum ShimCommand {
         /// What is typed to leave
         #[arg(long, default_value = "", hide_default_value = true)]
         detach_keys: String,
+        /// Do not show this output: stdout, stderr
+        #[arg(long)]
+        hide: Vec<String>,
         /// The container's id
         id: String,
         /// The runtime's start

@@ -130,8 +130,8 @@ impl Engine {
     fn shim(&self, command: ShimCommand) -> Result<u8> {
         match command {
             ShimCommand::Create { id, command } => shim::create(&self.layout, &id.parse()?, &command),
-            ShimCommand::Start { attach, interactive, no_sig_proxy, detach_keys, id, command } => {
-                let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?;
+            ShimCommand::Start { attach, interactive, no_sig_proxy, detach_keys, hide, id, command } => {
+                let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?.hiding(&hide);
                 Ok(client::start(&self.layout, &id.parse()?, attach.then_some(&manner), &command, None)?.code())
             }
             ShimCommand::Exec { detach, interactive, no_sig_proxy, tty, detach_keys, id, exec, command } => {

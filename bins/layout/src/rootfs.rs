@@ -60,15 +60,31 @@ pub fn find_user(root: &Path, spec: &str) -> Result<User> {
 /// As [`find_user`], in a root that is not mounted: `layers` are its folders, topmost first, and each file is
 /// read from the first that has it. (A whiteout has it too: it reads as no file.)
 pub fn find_user_in_layers(layers: &[std::path::PathBuf], spec: &str) -> Result<User> {
-    let read = |path: &str| -> Result<String> {
-        for layer in layers {
-            if open_in(layer, Path::new(path), OFlags::PATH).is_ok() {
-                return Ok(read_in(layer, path)?.unwrap_or_default());
-            }
+    resolve_user(&read_in_layers(layers, "/etc/passwd")?, &read_in_layers(layers, "/etc/group")?, spec)
+}
+
+fn read_in_layers(layers: &[std::path::PathBuf], path: &str) -> Result<String> {
+    for layer in layers {
+        if open_in(layer, Path::new(path), OFlags::PATH).is_ok() {
+            return Ok(read_in(layer, path)?.unwrap_or_default());
         }
-        Ok(String::new())
-    };
-    resolve_user(&read("/etc/passwd")?, &read("/etc/group")?, spec)
+    }
+    Ok(String::new())
+}
+
+/// The number of a group, which may be that number itself, by the `/etc/group` of such layers.
+///
+/// # Errors
+/// Docker's words for a name that is not there.
+pub fn find_group_in_layers(layers: &[std::path::PathBuf], wanted: &str) -> Result<u32> {
+    if let Ok(gid) = wanted.parse() {
+        return Ok(gid);
+    }
+    let group = read_in_layers(layers, "/etc/group")?;
+    let fields = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut found =
+        fields.filter(|fields| fields.first() == Some(&wanted)).filter_map(|fields| fields.get(2)?.parse().ok());
+    found.next().with_context(|| format!("Unable to find group {wanted}: no matching entries in group file"))
 }
 
 fn resolve_user(passwd: &str, group: &str, spec: &str) -> Result<User> {

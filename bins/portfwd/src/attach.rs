@@ -26,6 +26,8 @@ pub struct Config {
     pub container: ContainerId,
     /// The name for the neighbours.
     pub name: String,
+    /// The hardware address that it shall have.
+    pub mac: Option<[u8; 6]>,
     /// The file with the pid of the container's first process.
     pub pid_file: PathBuf,
     /// The container's hosts file, if it is not in the container's folder.
@@ -35,7 +37,14 @@ pub struct Config {
 impl From<AttachArgs> for Config {
     fn from(args: AttachArgs) -> Self {
         let name = args.name.unwrap_or_else(|| args.container.short().to_owned());
-        Config { network: args.network, container: args.container, name, pid_file: args.pid_file, hosts: args.hosts }
+        Config {
+            network: args.network,
+            container: args.container,
+            name,
+            mac: args.mac,
+            pid_file: args.pid_file,
+            hosts: args.hosts,
+        }
     }
 }
 
@@ -83,7 +92,7 @@ fn plug(
     let subnet = network_file::subnet(network)?;
     let previous = network.endpoints.remove(config.container.as_str()).map(|endpoint| endpoint.ipv4);
     let ipv4 = free_address(network, &subnet, previous)?;
-    let hardware = hardware_address(ipv4);
+    let hardware = config.mac.unwrap_or_else(|| hardware_address(ipv4));
     let endpoint = Endpoint {
         name: config.name.clone(),
         ipv4,

@@ -95,6 +95,9 @@ pub struct AttachArgs {
     /// The container's name, by which its neighbours know it; left out, the short id
     #[arg(long)]
     pub name: Option<String>,
+    /// The hardware address in the container; left out, one that is made of its address
+    #[arg(long, value_name = "MAC", value_parser = parse_hardware_address)]
+    pub mac: Option<[u8; 6]>,
     /// The file that holds the pid of the container's first process
     #[arg(long, value_name = "FILE")]
     pub pid_file: PathBuf,
@@ -181,4 +184,13 @@ pub struct UnpublishArgs {
     /// The container's id
     #[arg(long, value_name = "ID")]
     pub container: ContainerId,
+}
+
+fn parse_hardware_address(text: &str) -> Result<[u8; 6], String> {
+    let parts: Vec<u8> = text.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
+    // The lowest bit of the first byte is for groups: no single card has it.
+    match <[u8; 6]>::try_from(parts) {
+        Ok(bytes) if bytes[0] & 1 == 0 && text.len() == 17 => Ok(bytes),
+        _ => Err(format!("{text:?} is no hardware address of one card, as in 02:42:ac:11:00:02")),
+    }
 }

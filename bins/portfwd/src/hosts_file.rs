@@ -61,7 +61,17 @@ fn own_names(layout: &Layout, id: &str, endpoint: &Endpoint) -> String {
         let text = std::fs::read_to_string(layout.container_dir(&id).hostname()).ok()?;
         Some(text.trim().to_owned()).filter(|name| !name.is_empty() && !name.contains(char::is_whitespace))
     });
-    join(hostname.as_deref().unwrap_or(short(id)), &endpoint.name)
+    let domain = id.parse().ok().and_then(|id| Some(layout.read_container(&id).ok()?.config.domainname));
+    join(&with_domain(hostname.as_deref().unwrap_or(short(id)), &domain.unwrap_or_default()), &endpoint.name)
+}
+
+/// The whole name, and its first part, of a host that has a domain.
+fn with_domain(hostname: &str, domain: &str) -> String {
+    let whole = if domain.is_empty() { hostname.to_owned() } else { format!("{hostname}.{domain}") };
+    match whole.split_once('.') {
+        Some((first, _)) => format!("{whole} {first}"),
+        None => whole,
+    }
 }
 
 fn join(first: &str, second: &str) -> String {

@@ -38,6 +38,8 @@ pub struct Spec {
     pub ip: Option<IpAddr>,
     /// The host's port; 0 is any free one.
     pub host: u16,
+    /// The last one that will do, of a range of which any one is wanted; else the same.
+    pub last: u16,
     /// The container's port.
     pub container: u16,
     /// What is spoken.
@@ -56,12 +58,17 @@ impl FromStr for Spec {
         let port = |part: &str| part.parse::<u16>().with_context(|| format!("publish {text}: {part:?} is no port"));
         let (rest, container) = ports.rsplit_once(':').unwrap_or(("", ports));
         let (ip, host) = rest.rsplit_once(':').unwrap_or(("", rest));
+        let (first, last) = host.split_once('-').unwrap_or((host, host));
         let spec = Spec {
             ip: parse_ip(ip).with_context(|| format!("publish {text}: {ip:?} is no address"))?,
-            host: if host.is_empty() { 0 } else { port(host)? },
+            host: if first.is_empty() { 0 } else { port(first)? },
+            last: if last.is_empty() { 0 } else { port(last)? },
             container: port(container)?,
             protocol,
         };
+        if spec.last < spec.host {
+            bail!("publish {text}: the range of the host's ports ends before it starts");
+        }
         if spec.container == 0 {
             bail!("publish {text}: 0 is no port of a container");
         }
@@ -96,6 +103,17 @@ pub struct Listener {
 /// # Errors
 /// Docker's `Bind for 0.0.0.0:4000 failed: port is already allocated` at the end when somebody has the port.
 pub fn hold(spec: &Spec) -> Result<Vec<Listener>> {
+    let mut held = hold_at(spec);
+    for host in spec.host..spec.last {
+        if held.is_ok() {
+            break;
+        }
+        held = hold_at(&Spec { host: host + 1, last: host + 1, ..spec.clone() });
+    }
+    held
+}
+
+fn hold_at(spec: &Spec) -> Result<Vec<Listener>> {
     if let Some(ip) = spec.ip {
         return Ok(vec![hold_one(spec, SocketAddr::new(ip, spec.host)).map_err(|error| refused(spec, ip, error))?]);
     }
@@ -157,7 +175,8 @@ mod tests {
 
     #[test]
     fn specs_are_read_as_docker_reads_them() {
-        let spec = |ip: &str, host, container, protocol| Spec { ip: ip.parse().ok(), host, container, protocol };
+        let spec =
+            |ip: &str, host, container, protocol| Spec { ip: ip.parse().ok(), host, last: host, container, protocol };
         for (text, expected) in [
             ("80", spec("", 0, 80, Protocol::Tcp)),
             ("4000:80", spec("", 4000, 80, Protocol::Tcp)),
@@ -168,7 +187,10 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Spec>().unwrap(), expected, "{text}");
         }
-        for bad in ["", "x", "0", "65536", "80/sctp", "1:2:3", "::1:80:80", "[1.2.3.4]:80:80", "-1:80", "80:"] {
+        let range: Spec = "8000-8009:80".parse().unwrap();
+        assert_eq!((range.host, range.last), (8000, 8009));
+        for bad in ["", "x", "0", "65536", "80/sctp", "1:2:3", "::1:80:80", "[1.2.3.4]:80:80", "-1:80", "80:", "9-8:80"]
+        {
             assert!(bad.parse::<Spec>().is_err(), "{bad}");
         }
     }

@@ -13,13 +13,15 @@ pub struct Manner {
     pub sig_proxy: bool,
     /// What is typed to leave.
     pub detach_keys: DetachKeys,
+    /// The outputs that are not shown here: standard output, standard error (`run --attach`).
+    pub hides: [bool; 2],
 }
 
 impl Manner {
     /// Reads the options; `keys` is what `--detach-keys` says.
     pub fn new(interactive: bool, sig_proxy: bool, keys: &str) -> Result<Manner> {
         let detach_keys = DetachKeys::parse(keys).map_err(|error| exit::coded(1, error.to_string()))?;
-        Ok(Manner { interactive, sig_proxy, detach_keys })
+        Ok(Manner { interactive, sig_proxy, detach_keys, hides: [false; 2] })
     }
 
     /// The options of `ctr shim start` and `ctr shim exec` that say the same.
@@ -34,6 +36,13 @@ impl Manner {
         if self.detach_keys != DetachKeys::default() {
             args.push(format!("--detach-keys={}", self.detach_keys));
         }
+        let hidden = ["stdout", "stderr"].into_iter().zip(self.hides).filter(|(_, hides)| *hides);
+        args.extend(hidden.map(|(stream, _)| format!("--hide={stream}")));
         args
+    }
+
+    /// The same, but for outputs that are not to be shown, by name.
+    pub fn hiding(self, streams: &[String]) -> Manner {
+        Manner { hides: ["stdout", "stderr"].map(|name| streams.iter().any(|stream| stream == name)), ..self }
     }
 }

@@ -170,6 +170,8 @@ impl Attached<'_> {
         };
         while let Some((kind, payload)) = self.link.session.decoder.next()? {
             match kind {
+                Kind::Stdout if self.link.manner.hides[0] => {}
+                Kind::Stderr if self.link.manner.hides[1] => {}
                 Kind::Stdout => self.write_out(std::io::stdout(), &payload)?,
                 Kind::Stderr => self.write_out(std::io::stderr(), &payload)?,
                 Kind::Stdin => {}

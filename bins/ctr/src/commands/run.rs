@@ -10,16 +10,27 @@ use anyhow::Result;
 use layout::container::{State, Status};
 use layout::exit;
 
+/// The outputs that `--attach` leaves out.
+fn hidden(attach: &[String]) -> Vec<String> {
+    let is_named = |stream: &str| attach.is_empty() || attach.iter().any(|named| named.eq_ignore_ascii_case(stream));
+    ["stdout", "stderr"].into_iter().filter(|stream| !is_named(stream)).map(str::to_owned).collect()
+}
+
 impl Engine {
     pub(super) fn run(&self, args: &Run) -> Result<u8> {
         let attach = match args.detach {
             true => None,
-            false => Some(Manner::new(
-                args.create.process.interactive,
-                args.sig_proxy,
-                args.detach_keys.as_deref().unwrap_or_default(),
-            )?),
+            false => Some(
+                Manner::new(
+                    args.create.process.interactive,
+                    args.sig_proxy,
+                    args.detach_keys.as_deref().unwrap_or_default(),
+                )?
+                .hiding(&hidden(&args.create.process.attach)),
+            ),
         };
+        // Who sees nothing of what it writes learns its id, as of one in the background.
+        let names_itself = attach.as_ref().is_some_and(|manner| manner.hides == [true; 2]);
         if attach.as_ref().is_some_and(|manner| manner.interactive) && !self.explain {
             needs_a_terminal(args.create.process.tty)?;
         }
@@ -27,6 +38,9 @@ impl Engine {
         if self.explain {
             let (container, made) = create::prepare(&self.layout, &args.create, args.detach, 0)?;
             plan.extend(made);
+            if names_itself {
+                plan.push(Step::Print(container.id.to_string()));
+            }
             plan.extend(life::start_plan(&self.layout, &container, attach.as_ref())?);
             if args.detach {
                 plan.push(Step::Print(container.id.to_string()));
@@ -35,6 +49,9 @@ impl Engine {
         }
         plan.execute(&self.layout)?;
         let container = create::create(&self.layout, &args.create, args.detach)?;
+        if names_itself {
+            println!("{}", container.id);
+        }
         let started = life::start(&self.layout, &container, attach.as_ref());
         // One that could not be started. If it was, its shim removes it, whatever became of us.
         let is_left = |state: State| state.status == Status::Created;

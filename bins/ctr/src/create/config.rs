@@ -1,11 +1,11 @@
 //! What runs in a container: the image's configuration with the command line laid over it.
 
-use super::{mounts, ports};
+use super::{environment, mounts, network, ports};
 use crate::cli;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use layout::container::{Config, MountRequest};
+use layout::exit;
 use layout::images::Image;
-use layout::oci::defaults;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
     if let Some(user) = &args.process.user {
         run.user = user.clone();
     }
-    if let Some(dir) = &args.process.workdir {
+    if let Some(dir) = args.process.workdir.as_ref().filter(|dir| !dir.is_empty()) {
         if !dir.starts_with('/') {
             bail!("the working directory '{dir}' is invalid, it needs to be an absolute path");
         }
@@ -38,9 +38,12 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
         run.stop_signal = signal.clone();
     }
     super::watch::healthcheck(&mut run, &args.watch)?;
-    for label in &args.process.label {
-        let (key, value) = label.split_once('=').unwrap_or((label, ""));
-        run.labels.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
+    let labels = environment::labels(args)?;
+    if !labels.is_empty() {
+        run.labels.get_or_insert_with(BTreeMap::new).extend(labels);
+    }
+    if let Some(address) = &args.network.mac_address {
+        run.extra.insert("MacAddress".to_owned(), json!(network::check_mac(address)?));
     }
     // A volume without a name is a wish of the configuration, as the image's own are.
     for path in args.storage.volume.iter().filter(|text| mounts::bind::is_anonymous(text)) {
@@ -63,74 +66,48 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
     exposed.extend(published.into_keys().map(|port| (port, json!({}))));
     run.exposed_ports = Some(exposed).filter(|ports| !ports.is_empty());
 
-    run.env = Some(environment(args, &run.env.unwrap_or_default(), &hostname)?);
+    run.env = Some(environment::build(args, &run.env.unwrap_or_default(), &hostname)?);
+    let attached = Attached::of(args, detached)?;
     Ok(Config {
         hostname,
-        attach_stdin: args.process.interactive && !detached,
-        attach_stdout: !detached,
-        attach_stderr: !detached,
+        domainname: args.process.domainname.clone().unwrap_or_default(),
+        attach_stdin: attached.stdin,
+        attach_stdout: attached.stdout,
+        attach_stderr: attached.stderr,
         tty: args.process.tty,
         open_stdin: args.process.interactive,
-        stdin_once: args.process.interactive && !detached,
+        stdin_once: args.process.interactive && attached.stdin,
         image: args.image().to_owned(),
         run,
         ..Config::default()
     })
 }
 
-/// Docker's order: what every container has, then the image's, then the files', then the options'.
-fn environment(args: &cli::Create, image: &[String], hostname: &str) -> Result<Vec<String>> {
-    let mut env = vec![defaults::PATH.to_owned(), format!("HOSTNAME={hostname}")];
-    if args.process.tty {
-        env.push("TERM=xterm".to_owned());
-    }
-    for line in image {
-        set(&mut env, line);
-    }
-    for file in &args.process.env_file {
-        let text = std::fs::read_to_string(file).with_context(|| format!("read --env-file {}", file.display()))?;
-        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            set_or_inherit(&mut env, line)?;
+/// Which streams the client that starts it is connected to.
+struct Attached {
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Attached {
+    /// Docker's rules: without `-a` it is both outputs, and `-i` means the input whatever `-a` says.
+    fn of(args: &cli::Create, detached: bool) -> Result<Attached> {
+        let streams = &args.process.attach;
+        let streams: Vec<String> = streams.iter().map(|stream| stream.to_lowercase()).collect();
+        if let Some(wrong) = streams.iter().position(|s| !matches!(s.as_str(), "stdin" | "stdout" | "stderr")) {
+            let given = &args.process.attach[wrong];
+            bail!("invalid argument {given:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR");
         }
-    }
-    for line in &args.process.env {
-        set_or_inherit(&mut env, line)?;
-    }
-    Ok(env)
-}
-
-/// `NAME=VALUE` sets, `NAME` takes the value of our own environment, if there is one.
-pub fn set_or_inherit(env: &mut Vec<String>, line: &str) -> Result<()> {
-    if line.is_empty() || line.starts_with('=') {
-        bail!("invalid environment variable: {line}");
-    }
-    if line.contains('=') {
-        set(env, line);
-    } else if let Ok(value) = std::env::var(line) {
-        set(env, &format!("{line}={value}"));
-    }
-    Ok(())
-}
-
-fn set(env: &mut Vec<String>, line: &str) {
-    let name = line.split_once('=').map_or(line, |(name, _)| name);
-    match env.iter_mut().find(|old| old.split_once('=').is_some_and(|(old, _)| old == name)) {
-        Some(old) => *old = line.to_owned(),
-        None => env.push(line.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_variable_is_set_once_and_keeps_its_place() {
-        let mut env = vec!["A=1".to_owned(), "B=2".to_owned()];
-        set_or_inherit(&mut env, "A=3").unwrap();
-        set_or_inherit(&mut env, "C=").unwrap();
-        set_or_inherit(&mut env, "THIS_IS_NOT_SET_ANYWHERE").unwrap();
-        assert_eq!(env, ["A=3", "B=2", "C="]);
-        assert!(set_or_inherit(&mut env, "=x").is_err());
+        if detached && !streams.is_empty() {
+            return Err(exit::coded(1, "Conflicting options: -a and -d"));
+        }
+        let named = |stream: &str| streams.iter().any(|given| given == stream);
+        let all = streams.is_empty();
+        Ok(Attached {
+            stdin: !detached && (named("stdin") || args.process.interactive),
+            stdout: !detached && (named("stdout") || all),
+            stderr: !detached && (named("stderr") || all),
+        })
     }
 }

@@ -1,6 +1,10 @@
 //! The two files of `/etc` that the engine writes for a container: `hosts` and `resolv.conf`.
 
-use layout::network::LOCALHOST;
+use anyhow::Result;
+use layout::container::HostConfig;
+use layout::network::{LOCALHOST, Network};
+use layout::tool::{Call, Tool};
+use layout::{Layout, publish};
 use std::fs;
 use std::net::IpAddr;
 
@@ -10,14 +14,57 @@ const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 const FALLBACK: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
 
 /// The `hosts` file of a new container; `portfwd attach` adds the addresses of its network.
-pub fn hosts(network: &str) -> String {
-    let hosts = if network == "host" { fs::read_to_string("/etc/hosts").ok() } else { None };
-    hosts.unwrap_or_else(|| LOCALHOST.to_owned())
+pub fn hosts(layout: &Layout, host: &HostConfig) -> Result<String> {
+    let hosts = if host.network_mode == "host" { fs::read_to_string("/etc/hosts").ok() } else { None };
+    let mut hosts = hosts.unwrap_or_else(|| LOCALHOST.to_owned());
+    for line in host.extra_hosts.iter().flatten() {
+        let (name, address) = line.split_once(':').unwrap_or((line, ""));
+        let address = match address {
+            "host-gateway" => gateway(layout)?,
+            address => address.trim_matches(['[', ']']).to_owned(),
+        };
+        hosts.push_str(&format!("{address}\t{name}\n"));
+    }
+    Ok(hosts)
 }
 
-/// The `resolv.conf` of a new container: the host's, without servers on the host's loopback interface, which a
-/// container with a network of its own cannot reach.
-pub fn resolv_conf(network: &str) -> String {
+/// This machine as containers see it: the address of the default bridge, which is made if nobody has needed it yet.
+fn gateway(layout: &Layout) -> Result<String> {
+    let file = layout.network("bridge");
+    if !file.exists() {
+        Call::new(Tool::Portfwd).args(["bridge", "bridge"]).run()?;
+    }
+    Ok(publish::read_json::<Network>(&file)?.gateway.to_string())
+}
+
+/// The `resolv.conf` of a new container: what the options say, and for what they do not say the host's.
+pub fn resolv_conf(host: &HostConfig) -> String {
+    let base = base(&host.network_mode);
+    if host.dns.is_empty() && host.dns_options.is_empty() && host.dns_search.is_empty() {
+        return base;
+    }
+    let of_host = |key: &str| -> Vec<String> {
+        let values = base.lines().filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix([' ', '\t']));
+        values.flat_map(str::split_whitespace).map(str::to_owned).collect()
+    };
+    let or_host = |given: &[String], key: &str| if given.is_empty() { of_host(key) } else { given.to_vec() };
+    let search = or_host(&host.dns_search, "search").join(" ");
+    let mut text = String::new();
+    if !matches!(search.as_str(), "" | ".") {
+        text.push_str(&format!("search {search}\n"));
+    }
+    for server in or_host(&host.dns, "nameserver") {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    let options = or_host(&host.dns_options, "options").join(" ");
+    if !options.is_empty() {
+        text.push_str(&format!("options {options}\n"));
+    }
+    text
+}
+
+/// The host's file, without servers on the host's loopback interface, which a container with a network of its own cannot reach.
+fn base(network: &str) -> String {
     let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     if network == "host" {
         return host;
@@ -50,6 +97,21 @@ fn has_server(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_replace_what_the_host_says() {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let host = HostConfig {
+            dns: list(&["10.0.0.1", "::1"]),
+            dns_search: list(&["lan", "example"]),
+            dns_options: list(&["ndots:3", "rotate"]),
+            ..HostConfig::default()
+        };
+        let text = "search lan example\nnameserver 10.0.0.1\nnameserver ::1\noptions ndots:3 rotate\n";
+        assert_eq!(resolv_conf(&host), text);
+        let none = HostConfig { dns_search: list(&["."]), ..host };
+        assert!(!resolv_conf(&none).contains("search"));
+    }
 
     #[test]
     fn servers_on_loopback_are_left_out() {

@@ -6,9 +6,11 @@
 pub mod config;
 mod devices;
 mod disks;
+pub mod environment;
 pub mod files;
 mod host_config;
 mod life;
+pub mod links;
 pub mod machine;
 mod modes;
 pub mod mounts;
@@ -67,11 +69,16 @@ pub fn create(layout: &Layout, args: &cli::Create, detached: bool) -> Result<Con
 
 /// The container that the options describe, and the steps that make it.
 pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32) -> Result<(Container, Plan)> {
+    if !args.disable_content_trust {
+        bail!(
+            "--disable-content-trust=false: signatures of images are checked by docker's Notary, which this engine does not ask"
+        );
+    }
     let image = find_image(layout, args)?;
     let id = ContainerId::random()?;
     let name = choose_name(layout, args, attempt)?;
     let config = config::build(args, &image, modes::hostname(layout, args, &id)?, detached)?;
-    let host_config = host_config::build(layout, args, &config)?;
+    let host_config = host_config::build(layout, args, &name)?;
     let wanted = mounts::resolve(layout, &config, &host_config)?;
     let mut command = config.run.entrypoint.clone().unwrap_or_default();
     command.extend(config.run.cmd.clone().unwrap_or_default());
@@ -115,8 +122,8 @@ fn create_plan(layout: &Layout, container: &Container, image: &Image, wanted: &[
         plan.push(Step::make_dir(made.shm()));
     }
     plan.push(Step::write(made.hostname(), format!("{}\n", container.config.hostname)));
-    plan.push(Step::write(made.hosts(), files::hosts(&container.host_config.network_mode)));
-    plan.push(Step::write(made.resolv_conf(), files::resolv_conf(&container.host_config.network_mode)));
+    plan.push(Step::write(made.hosts(), files::hosts(layout, &container.host_config)?));
+    plan.push(Step::write(made.resolv_conf(), files::resolv_conf(&container.host_config)));
     plan.push(Step::Rename { from: made.0, to: place.0 });
     plan.extend(mounts::fill::fill_volumes(layout, container, wanted));
     plan.push(Step::Link { target: Path::new("../containers").join(id.as_str()), link: layout.name(&container.name) });

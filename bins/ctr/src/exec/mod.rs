@@ -7,7 +7,7 @@ mod serve;
 pub mod session;
 
 use crate::client::Manner;
-use crate::create::config::set_or_inherit;
+use crate::create::environment::set_or_inherit;
 use crate::events::{self, About};
 use crate::plan::{Plan, Step, to_json};
 use crate::{cli, client, runtime};

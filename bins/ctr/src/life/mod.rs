@@ -86,14 +86,16 @@ pub fn network_plan(layout: &Layout, container: &Container) -> Plan {
     let mut plan = Plan::default();
     if container.host_config.network_mode == "bridge" {
         plan.note("its network: a cable from the bridge into the namespace, and an address");
+        let mac = container.config.run.extra.get("MacAddress").and_then(|mac| mac.as_str());
         plan.call(
             Call::new(Tool::Portfwd)
                 .args(["attach", "bridge", "--container", id.as_str(), "--name", &container.name])
+                .args(mac.iter().flat_map(|mac| ["--mac", mac]))
                 .arg("--pid-file")
                 .arg(layout.pid_file(id)),
         );
-        if !container.host_config.port_bindings.is_empty() {
-            let publish = ports::publish_args(&container.host_config.port_bindings);
+        let publish = ports::publish_args(&ports::published(container));
+        if !publish.is_empty() {
             plan.call(
                 Call::new(Tool::Portfwd)
                     .args(["publish", "--container", id.as_str(), "--pid-file"])

@@ -2,23 +2,15 @@
 
 use crate::cli::Port;
 use anyhow::{Result, bail};
+use layout::container::PublishedPort;
 use layout::{Layout, publish};
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Held {
-    host_ip: String,
-    host_port: u16,
-    container_port: u16,
-    protocol: String,
-}
+use std::net::SocketAddr;
 
 /// Prints a line for each, or for one port of the container those that lead to it.
 pub fn port(layout: &Layout, args: &Port) -> Result<u8> {
     let id = layout.find_container(&args.container)?;
     let file = layout.ports_file(&id);
-    let mut held: Vec<Held> = if file.exists() { publish::read_json(&file)? } else { Vec::new() };
+    let mut held: Vec<PublishedPort> = if file.exists() { publish::read_json(&file)? } else { Vec::new() };
     held.sort_by_key(|held| (held.container_port, held.protocol.clone()));
     let wanted = args.port.as_ref().map(|port| match port.contains('/') {
         true => port.clone(),
@@ -27,10 +19,10 @@ pub fn port(layout: &Layout, args: &Port) -> Result<u8> {
     let mut found = false;
     for held in held {
         let port = format!("{}/{}", held.container_port, held.protocol);
-        let ip = if held.host_ip.contains(':') { format!("[{}]", held.host_ip) } else { held.host_ip };
+        let host = SocketAddr::new(held.host_ip, held.host_port);
         match &wanted {
-            None => println!("{port} -> {ip}:{}", held.host_port),
-            Some(wanted) if *wanted == port => println!("{ip}:{}", held.host_port),
+            None => println!("{port} -> {host}"),
+            Some(wanted) if *wanted == port => println!("{host}"),
             Some(_) => continue,
         }
         found = true;

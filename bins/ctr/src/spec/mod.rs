@@ -22,6 +22,7 @@ mod process;
 pub mod resources;
 mod security;
 
+use crate::create::links;
 use crate::plan::{Plan, Step};
 use anyhow::{Context, Result};
 use layout::container::Container;
@@ -66,6 +67,7 @@ fn without_the_moment(container: &Container) -> Container {
             mode.clear();
         }
     }
+    host.links = None;
     host.devices.clear();
     host.device_requests = None;
     host.blkio_weight_device.clear();
@@ -94,6 +96,7 @@ pub fn is_of_the_moment(container: &Container) -> bool {
     .iter()
     .any(|limits| limits.is_some());
     joins
+        || host.links.is_some()
         || host.privileged
         || !host.devices.is_empty()
         || host.device_requests.is_some()
@@ -105,6 +108,7 @@ pub fn is_of_the_moment(container: &Container) -> bool {
 /// have too.
 pub fn at_start(layout: &Layout, container: &Container) -> Result<Plan> {
     let mut plan = Plan { steps: ipc::provide(layout, container) };
+    plan.steps.extend(links::hosts_step(layout, container)?);
     if is_of_the_moment(container) {
         plan.steps.extend(publish(layout, container)?);
     }

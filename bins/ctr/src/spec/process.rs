@@ -1,6 +1,7 @@
 //! What runs, and as whom.
 
 use super::init;
+use crate::create::links;
 use anyhow::{Context, Result};
 use layout::container::Container;
 use layout::images;
@@ -12,8 +13,18 @@ use std::path::PathBuf;
 
 /// Sets the program, its user and its surroundings.
 pub fn set(spec: &mut Spec, layout: &Layout, container: &Container, layers: &[Digest]) -> Result<()> {
-    let user = find_user(layout, container, layers)?;
-    spec.process = Some(process(container, user, spec.process.take().unwrap_or_default()));
+    let layers = folders(layout, container, layers)?;
+    let user = &container.config.run.user;
+    let mut user = rootfs::find_user_in_layers(&layers, user).context("find the user that the container runs as")?;
+    for group in container.host_config.group_add.iter().flatten() {
+        let gid = rootfs::find_group_in_layers(&layers, group)?;
+        if !user.additional_gids.contains(&gid) {
+            user.additional_gids.push(gid);
+        }
+    }
+    let mut process = process(container, user, spec.process.take().unwrap_or_default());
+    process.env.extend(links::variables(layout, container)?);
+    spec.process = Some(process);
     Ok(())
 }
 
@@ -37,9 +48,9 @@ fn process(container: &Container, user: User, base: Process) -> Process {
     }
 }
 
-/// Looks the user up in the image's layers, which need not be mounted for it. An image that another tool put
-/// into the store has not been extracted: `layerfs mount` does that.
-fn find_user(layout: &Layout, container: &Container, layers: &[Digest]) -> Result<User> {
+/// The image's layers, topmost first, in which users are looked up: they need not be mounted for it. An image that another tool
+/// put into the store has not been extracted: `layerfs mount` does that.
+fn folders(layout: &Layout, container: &Container, layers: &[Digest]) -> Result<Vec<PathBuf>> {
     let folders = || -> Vec<PathBuf> {
         images::layer_names(layout, layers).iter().rev().map(|name| layout.layer_diff(name)).collect()
     };
@@ -55,5 +66,5 @@ fn find_user(layout: &Layout, container: &Container, layers: &[Digest]) -> Resul
         Call::new(Tool::Layerfs).arg("umount").arg(scratch.path()).run()?;
         found = folders();
     }
-    rootfs::find_user_in_layers(&found, &container.config.run.user).context("find the user that the container runs as")
+    Ok(found)
 }

@@ -72,6 +72,11 @@ pub struct Create {
     /// The image for this platform, as in linux/arm64, instead of this machine's
     #[arg(long, value_name = "PLATFORM", help_heading = "Its image")]
     pub platform: Option<String>,
+    /// Whether signatures of images are left unchecked; nothing else is there
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    #[arg(action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
+    #[arg(value_name = "true", help_heading = "Its image")]
+    pub disable_content_trust: bool,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,

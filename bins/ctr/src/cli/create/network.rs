@@ -8,6 +8,36 @@ pub struct NetworkOptions {
     /// Network: bridge, host or none
     #[arg(long, alias = "net", default_value = "bridge")]
     pub network: String,
+    /// One more line of /etc/hosts; host-gateway is this machine as containers see it
+    #[arg(long, value_name = "NAME:IP")]
+    pub add_host: Vec<String>,
+    /// Name server
+    #[arg(long, value_name = "IP")]
+    pub dns: Vec<String>,
+    /// Option of resolv.conf
+    #[arg(long, alias = "dns-opt", value_name = "OPTION")]
+    pub dns_option: Vec<String>,
+    /// Domain to search; . for none
+    #[arg(long, value_name = "DOMAIN")]
+    pub dns_search: Vec<String>,
+    /// Know another container by a name, and have its ports and variables in the environment
+    #[arg(long, value_name = "CONTAINER[:ALIAS]")]
+    pub link: Vec<String>,
+    /// Hardware address
+    #[arg(long, value_name = "MAC")]
+    pub mac_address: Option<String>,
+    /// IPv4 address; needs a network of one's own, which is to come
+    #[arg(long, value_name = "IP")]
+    pub ip: Option<String>,
+    /// IPv6 address; likewise
+    #[arg(long, value_name = "IP")]
+    pub ip6: Option<String>,
+    /// Link-local address; likewise
+    #[arg(long, value_name = "IP")]
+    pub link_local_ip: Vec<String>,
+    /// Another name in the network; likewise
+    #[arg(long, alias = "net-alias", value_name = "NAME")]
+    pub network_alias: Vec<String>,
     /// Publish a port of the container: [[IP:]HOST:]CONTAINER[/tcp|udp]
     #[arg(short, long = "publish", value_name = "PORT")]
     pub publish: Vec<String>,

@@ -30,7 +30,19 @@ pub struct ProcessOptions {
     /// Host name in the container (default: the short container id)
     #[arg(short = 'h', long)]
     pub hostname: Option<String>,
+    /// NIS domain name in the container
+    #[arg(long, value_name = "NAME")]
+    pub domainname: Option<String>,
+    /// One more group of its process, by name or number
+    #[arg(long, value_name = "GROUP")]
+    pub group_add: Vec<String>,
     /// Set a label: KEY=VALUE
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
+    /// Read labels from a file
+    #[arg(long, value_name = "FILE")]
+    pub label_file: Vec<PathBuf>,
+    /// Connect to this stream only: stdin, stdout, stderr (default: both outputs, and stdin with -i)
+    #[arg(short, long, value_name = "STREAM")]
+    pub attach: Vec<String>,
 }
