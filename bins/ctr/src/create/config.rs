@@ -79,7 +79,6 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
         stdin_once: args.process.interactive && attached.stdin,
         image: args.image().to_owned(),
         run,
-        ..Config::default()
     })
 }
 

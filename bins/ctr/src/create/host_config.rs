@@ -9,10 +9,10 @@ use layout::container::HostConfig;
 /// What it may use of the host.
 pub fn build(layout: &Layout, args: &cli::Create, name: &str) -> Result<HostConfig> {
     let mut host = HostConfig::default();
-    host.group_add = Some(args.process.group_add.clone()).filter(|groups| !groups.is_empty());
     life::fill(&mut host, &args.life);
     watch::fill(&mut host, &args.watch)?;
     network::fill(&mut host, layout, &args.network, name)?;
+    host.group_add = Some(args.process.group_add.clone()).filter(|groups| !groups.is_empty());
     storage::fill(&mut host, &args.storage)?;
     let mut warnings = resources::fill(&mut host, &args.resources)?;
     warnings.extend(security::fill(&mut host, layout, &args.security)?);
