@@ -58,11 +58,15 @@ impl FromStr for Spec {
         let port = |part: &str| part.parse::<u16>().with_context(|| format!("publish {text}: {part:?} is no port"));
         let (rest, container) = ports.rsplit_once(':').unwrap_or(("", ports));
         let (ip, host) = rest.rsplit_once(':').unwrap_or(("", rest));
-        let (first, last) = host.split_once('-').unwrap_or((host, host));
+        let (first, last) = match host.split_once('-') {
+            Some((first, last)) => (port(first)?, port(last)?),
+            None if host.is_empty() => (0, 0),
+            None => (port(host)?, port(host)?),
+        };
         let spec = Spec {
             ip: parse_ip(ip).with_context(|| format!("publish {text}: {ip:?} is no address"))?,
-            host: if first.is_empty() { 0 } else { port(first)? },
-            last: if last.is_empty() { 0 } else { port(last)? },
+            host: first,
+            last,
             container: port(container)?,
             protocol,
         };
