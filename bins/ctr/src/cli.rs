@@ -13,6 +13,8 @@ mod deferred;
 mod exec;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/groups.rs"]
+mod groups;
 #[path = "cli/images.rs"]
 mod images;
 #[path = "cli/registry.rs"]
@@ -29,6 +31,7 @@ pub use create::*;
 pub use deferred::Deferred;
 pub use exec::*;
 pub use files::*;
+pub use groups::grouped;
 pub use images::*;
 pub use registry::*;
 pub use system::*;
@@ -96,8 +99,16 @@ pub enum Command {
     #[command(subcommand)]
     Volume(VolumeGroup),
     /// Commands about the engine as a whole
-    #[command(subcommand)]
-    System(SystemCommand),
+    #[command(subcommand, name = "system")]
+    SystemGroup(SystemGroup),
+    /// Show what happens, as it happens
+    Events(Events),
+    /// Show what the engine has and what the machine can do
+    Info(Info),
+    /// Show the versions of ctr and of the tools that it calls
+    Version(Version),
+    /// Show each path that belongs to something, who made it, and where docker keeps the same
+    Where(Where),
     /// Check whether this machine can run containers, and say what to do where it cannot
     Doctor,
     /// The parent of a container: keeps its output, its exit code and its lock (used by start)
@@ -138,6 +149,10 @@ pub enum ContainerCommand {
     Port(Port),
     /// Give containers other limits, or another restart policy
     Update(Update),
+    /// Show the processes of a container
+    Top(Top),
+    /// Show what containers use: processor, memory, network, disks
+    Stats(Stats),
 }
 
 /// `ctr container ...`
@@ -154,7 +169,9 @@ pub enum ContainerGroup {
     #[command(aliases = ["list", "ps"])]
     Ls(Ps),
     /// Show everything that is known of containers, as JSON
-    Inspect(Inspect),
+    Inspect(ContainerInspect),
+    /// Remove all containers that do not run
+    Prune(ContainerPrune),
 }
 
 /// Commands about images: `ctr build` and `ctr image build` are one.

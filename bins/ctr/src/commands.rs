@@ -7,6 +7,7 @@ mod diff;
 mod engine;
 mod images;
 mod life;
+mod prune;
 mod run;
 mod sessions;
 mod system_up;
@@ -16,7 +17,6 @@ mod volumes;
 use crate::cli::*;
 use crate::client::Manner;
 use crate::exec::session::{self, Wanted};
-use crate::show::inspect::Of;
 use crate::{client, doctor, registry, shim, show};
 use anyhow::{Result, bail};
 use engine::{Engine, ends_with_one, failed_as_docker, reads_only};
@@ -48,11 +48,15 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Rmi(args) => engine.pass_on(images::rmi(&args)),
         Command::Login(args) => engine.login(&args),
         Command::Logout(args) => engine.pass_on(registry::logout(&args)),
-        Command::Inspect(args) => engine.show(|layout| show::inspect::inspect(layout, &args.names, Of::Any)),
+        Command::Inspect(args) => engine.show(|layout| show::inspect::inspect(layout, &args)),
         Command::ContainerGroup(command) => engine.container_group(command.0),
         Command::ImageGroup(command) => engine.image_group(command.0),
         Command::Volume(command) => engine.volume(command),
-        Command::System(SystemCommand::Up) => engine.system_up(),
+        Command::SystemGroup(command) => engine.system(command),
+        Command::Events(args) => engine.show(|layout| show::events::events(layout, &args)),
+        Command::Info(args) => engine.show(|layout| show::info::info(layout, &args)),
+        Command::Version(args) => engine.show(|_| show::version::version(&args)),
+        Command::Where(args) => engine.show(|layout| show::places::places(layout, &args)),
         Command::Shim(command) => engine.shim(command),
         Command::Doctor => Ok(0),
     }
@@ -67,7 +71,7 @@ impl Engine {
             C::Start(args) => self.start(&args),
             C::Stop(args) => self.each(&args.containers, |container| self.stop(container, &args)),
             C::Kill(args) => self.each(&args.containers, |container| self.kill(container, &args.signal)),
-            C::Logs(args) => self.show(|layout| show::logs::logs(layout, &args).map_err(ends_with_one)),
+            C::Logs(args) => self.show(|layout| show::logs::logs(layout, &args)),
             C::Exec(args) => self.exec(&args),
             C::Attach(args) => self.attach(&args),
             C::Wait(args) => self.wait(&args.containers),
@@ -76,7 +80,9 @@ impl Engine {
             C::Cp(args) => self.cp(&args),
             C::Diff(args) => self.diff(&args),
             C::Update(args) => self.update(&args),
-            C::Port(args) => self.show(|layout| show::port::port(layout, &args).map_err(ends_with_one)),
+            C::Port(args) => self.show(|layout| show::port::port(layout, &args)),
+            C::Top(args) => self.show(|layout| show::top::top(layout, &args)),
+            C::Stats(args) => self.show(|layout| show::stats::stats(layout, &args)),
         }
     }
 
@@ -86,7 +92,8 @@ impl Engine {
             G::Same(command) => self.container(command),
             G::Rm(args) => self.rm(&args),
             G::Ls(args) => self.ps(&args),
-            G::Inspect(args) => self.show(|layout| show::inspect::inspect(layout, &args.names, Of::Container)),
+            G::Prune(args) => self.container_prune(&args),
+            G::Inspect(args) => self.show(|layout| show::inspect::containers(layout, &args)),
         }
     }
 
@@ -101,7 +108,7 @@ impl Engine {
     fn image(&self, command: ImageCommand) -> Result<u8> {
         use ImageCommand as I;
         match command {
-            I::History(args) => self.show(|layout| show::history::history(layout, &args).map_err(ends_with_one)),
+            I::History(args) => self.show(|layout| show::history::history(layout, &args)),
             I::Build(args) => self.pass_on(images::build(&args)),
             I::Pull(args) => self.pass_on(registry::pull(&args)),
             I::Push(args) => self.pass_on(registry::push(&args)),
@@ -119,12 +126,24 @@ impl Engine {
             G::Ls(args) => self.images(&args),
             G::Rm(args) => self.pass_on(images::rmi(&args)),
             G::Prune(args) => self.image_prune(&args),
-            G::Inspect(args) => self.show(|layout| show::inspect::images(layout, &args).map_err(ends_with_one)),
+            G::Inspect(args) => self.show(|layout| show::inspect::images(layout, &args)),
+        }
+    }
+
+    fn system(&self, command: SystemGroup) -> Result<u8> {
+        use SystemGroup as G;
+        match command {
+            G::Df(_) if self.explain => self.pass_on(show::df::call()),
+            G::Df(args) => self.show(|layout| show::df::df(layout, &args)),
+            G::Prune(args) => self.system_prune(&args),
+            G::Info(args) => self.show(|layout| show::info::info(layout, &args)),
+            G::Events(args) => self.show(|layout| show::events::events(layout, &args)),
+            G::Up => self.system_up(),
         }
     }
 
     fn images(&self, args: &Images) -> Result<u8> {
-        self.show(|layout| show::images::images(layout, args).map_err(ends_with_one))
+        self.show(|layout| show::images::images(layout, args))
     }
 
     fn shim(&self, command: ShimCommand) -> Result<u8> {

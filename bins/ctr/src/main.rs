@@ -41,11 +41,12 @@ mod sys;
 mod update;
 mod volume;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::Cli::try_parse() {
+    let words = cli::grouped(cli::Cli::command()).try_get_matches();
+    match words.and_then(|words| cli::Cli::from_arg_matches(&words)) {
         Ok(cli) => layout::exit::report("ctr", commands::run(cli)),
         Err(error) => {
             // When printing fails there is nobody left to tell.

@@ -60,6 +60,9 @@ fn completions(dir: &Path) -> Result<()> {
             let tool_name = tool.get_name().to_owned();
             let file = generate_to(shell, &mut tool, &tool_name, &dir)
                 .with_context(|| format!("write the {name} completions of {tool_name}"))?;
+            if tool_name == "ctr" {
+                add_names(shell, &file)?;
+            }
             if shell == Shell::Bash {
                 // bash-completion loads a file of exactly the command's name.
                 std::fs::rename(&file, dir.join(&tool_name)).with_context(|| format!("rename {}", file.display()))?;
@@ -67,6 +70,39 @@ fn completions(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What clap makes knows the words of the command line; the names of containers and images are asked of `ctr` itself.
+fn add_names(shell: Shell, file: &Path) -> Result<()> {
+    let read = std::fs::read_to_string(file);
+    let text = read.with_context(|| format!("read {}", file.display()))?;
+    let text = match shell {
+        Shell::Bash => text + include_str!("../../completions/names.bash"),
+        Shell::Fish => text + include_str!("../../completions/names.fish"),
+        _ => {
+            let lines: Vec<String> = text.lines().map(zsh_line).collect();
+            let text = lines.join("\n") + "\n";
+            // Before what calls the function; a function must be there by then.
+            let call = text.rfind("if [ \"$funcstack[1]\"").unwrap_or(text.len());
+            format!("{}{}{}", &text[..call], include_str!("../../completions/names.zsh"), &text[call..])
+        }
+    };
+    std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
+}
+
+/// An argument that is a name, `'*::containers -- Containers, by name or id:_default'`, asks for it.
+fn zsh_line(line: &str) -> String {
+    let Some((argument, _)) = line.split_once(" -- ") else { return line.to_owned() };
+    let about_container = line.contains("-- The container, ");
+    let function = match argument.trim_start_matches(['\'', '*', ':', ' ']) {
+        "container" | "containers" => "_ctr_containers",
+        "words" if about_container => "_ctr_containers",
+        "image" | "images" | "words" => "_ctr_images",
+        "volumes" => "_ctr_volumes",
+        "names" | "name" if line.contains("by name or id") => "_ctr_all",
+        _ => return line.to_owned(),
+    };
+    line.replace(":_default'", &format!(":{function}'"))
 }
 
 fn make(dir: &Path) -> Result<()> {

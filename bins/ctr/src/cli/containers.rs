@@ -74,9 +74,24 @@ pub struct Ps {
     /// Only ids
     #[arg(short, long)]
     pub quiet: bool,
+    /// Only the one that was made last, whatever its state
+    #[arg(short, long)]
+    pub latest: bool,
+    /// Only so many that were made last, whatever their state
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = -1, allow_negative_numbers = true, hide_default_value = true)]
+    pub last: i64,
+    /// How much they have written, too
+    #[arg(short, long)]
+    pub size: bool,
     /// Do not shorten
     #[arg(long)]
     pub no_trunc: bool,
+    /// Only some: id, name, label, status, exited, ancestor, before, since, volume, network, publish, expose, health
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub filter: Vec<String>,
+    /// How to print them: table, json, or a template: {{.ID}} {{.Names}}
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
 }
 
 /// `ctr logs`

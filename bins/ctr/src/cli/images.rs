@@ -116,7 +116,30 @@ pub struct Import {
 /// `ctr inspect`
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Containers or images, by name or id
+    /// Print only this: {{.State.Status}}, {{json .Config}}
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// How much a container's files are, too
+    #[arg(short, long)]
+    pub size: bool,
+    /// What the names are of: container, image, network, volume
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Containers, images, networks, volumes, by name or id
+    #[arg(required = true)]
+    pub names: Vec<String>,
+}
+
+/// `ctr container inspect`
+#[derive(Debug, Args)]
+pub struct ContainerInspect {
+    /// Print only this: {{.State.Status}}, {{json .Config}}
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// How much their files are, too
+    #[arg(short, long)]
+    pub size: bool,
+    /// Containers, by name or id
     #[arg(required = true)]
     pub names: Vec<String>,
 }

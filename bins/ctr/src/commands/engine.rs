@@ -67,8 +67,15 @@ impl Engine {
         Ok(0)
     }
 
+    /// A command that only shows something. It fails with 1, unless its error says another code.
     pub fn show(&self, print: impl FnOnce(&Layout) -> Result<u8>) -> Result<u8> {
-        if self.explain { reads_only() } else { print(&self.layout) }
+        if self.explain {
+            return reads_only();
+        }
+        print(&self.layout).map_err(|error| match error.downcast_ref::<exit::Coded>() {
+            Some(_) => error,
+            None => ends_with_one(error),
+        })
     }
 }
 

@@ -1,168 +1,178 @@
 //! `--format`: rows as a table, as JSON, or by a template.
-//!
-//! Of Go's templates this knows what is used most: `{{.Field}}`, `{{.Field.Sub}}`, `{{json .Field}}` and `{{json .}}`.
 
 use super::table;
-use anyhow::{Result, bail};
+use super::template::{Data, Error, Shape, Template, to_json};
+use anyhow::Result;
+use layout::exit;
 use serde_json::{Map, Value};
-
-/// One row: what templates can name.
-pub type Row = Map<String, Value>;
+use std::collections::BTreeMap;
 
 /// A column of a table: a row's key, and what stands above it.
 pub type Column = (&'static str, &'static str);
 
+/// One row: what templates can name.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Its fields.
+    pub fields: Value,
+    /// What `{{.Label "KEY"}}` finds.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Row {
+    /// A row of fields alone.
+    pub fn new(fields: Value) -> Row {
+        Row { fields, labels: BTreeMap::new() }
+    }
+}
+
+/// What a command lists.
+#[derive(Debug)]
+pub struct Listing {
+    /// Go's type of a row in docker, for errors.
+    pub type_name: &'static str,
+    /// A head for each key.
+    pub columns: &'static [Column],
+    /// What docker puts before an error in the template's form, and before one in filling it in.
+    pub words: [&'static str; 2],
+}
+
+/// What docker puts before errors of templates, with most commands.
+pub const TEMPLATE_ERROR: [&str; 2] = ["template parsing error", "template parsing error"];
+
 /// How rows are printed.
 #[derive(Debug)]
-pub enum Format {
+pub struct Format {
+    listing: &'static Listing,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
     /// A table of the command's own columns.
     Table,
     /// One JSON object a line.
     Json,
     /// A template for each row; `table TEMPLATE` lays it out below a head.
-    Template { parts: Vec<Part>, as_table: bool },
-}
-
-/// A piece of a template.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Text as it is.
-    Text(String),
-    /// A field, by the names that lead to it; none is the row itself.
-    Field { path: Vec<String>, as_json: bool },
+    Template { template: Template, as_table: bool },
 }
 
 impl Format {
-    /// Reads the argument of `--format`.
-    pub fn parse(text: Option<&str>) -> Result<Format> {
-        let text = match text.map(str::trim) {
-            None | Some("" | "table") => return Ok(Format::Table),
-            Some("json") => return Ok(Format::Json),
+    /// Reads the argument of `--format`; without one, `-q` asks for ids.
+    pub fn choose(listing: &'static Listing, format: Option<&str>, quiet: bool) -> Result<Format> {
+        let text = match format.map(str::trim) {
+            None | Some("") if quiet => "{{.ID}}",
+            None | Some("" | "table") => return Ok(Format { listing, kind: Kind::Table }),
+            Some("json") => return Ok(Format { listing, kind: Kind::Json }),
             Some(text) => text,
         };
-        let (text, as_table) = text.strip_prefix("table ").map_or((text, false), |rest| (rest, true));
-        Ok(Format::Template { parts: parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?, as_table })
+        let as_table = text.starts_with("table") && !text.starts_with("tableau");
+        let text = if as_table { text["table".len()..].trim() } else { text };
+        let parsed = Template::parse(&unescape(text));
+        let template = parsed.map_err(|error| exit::coded(1, format!("{}: {error}", listing.words[0])))?;
+        Ok(Format { listing, kind: Kind::Template { template, as_table } })
     }
 
-    /// Prints the rows; `columns` has a head for each key, and the table is of those of `shown`.
-    pub fn print(&self, columns: &[Column], shown: &[&str], rows: &[Row]) -> Result<()> {
-        let head = |key: &str| columns.iter().find(|(known, _)| *known == key).map_or(key, |(_, head)| head).to_owned();
-        match self {
-            Format::Table => {
-                let cell = |row: &Row, key: &str| row.get(key).map_or_else(String::new, text_of);
-                let mut lines = vec![shown.iter().map(|key| head(key)).collect::<Vec<_>>()];
-                lines.extend(rows.iter().map(|row| shown.iter().map(|key| cell(row, key)).collect()));
-                table::print(&lines, false);
-            }
-            Format::Json => rows.iter().for_each(|row| println!("{}", to_json(&Value::Object(sorted(row))))),
-            Format::Template { parts, as_table: false } => {
-                for row in rows {
-                    println!("{}", render(parts, &Value::Object(row.clone()))?);
-                }
-            }
-            Format::Template { parts, as_table: true } => {
-                let heads = parts.iter().map(|part| match part {
-                    Part::Text(text) => text.clone(),
-                    Part::Field { path, .. } => path.last().map_or_else(String::new, |key| head(key)),
-                });
-                let mut lines = vec![heads.collect::<String>()];
-                for row in rows {
-                    lines.push(render(parts, &Value::Object(row.clone()))?);
-                }
-                let cells = |line: &String| line.split('\t').map(str::to_owned).collect();
-                table::print(&lines.iter().map(cells).collect::<Vec<_>>(), false);
-            }
+    /// Whether the table of the command's own columns is wanted.
+    pub fn is_table(&self) -> bool {
+        matches!(self.kind, Kind::Table)
+    }
+
+    /// Whether it shows this field, beside the table's own columns: what costs something is then found out.
+    pub fn uses(&self, field: &str) -> bool {
+        match &self.kind {
+            Kind::Table => false,
+            Kind::Json => true,
+            Kind::Template { template, .. } => template.uses(field),
         }
+    }
+
+    /// Prints the rows; a table without a template is of the columns `shown`.
+    pub fn print(&self, shown: &[&str], rows: &[Row]) -> Result<()> {
+        print!("{}", self.render(shown, rows)?);
         Ok(())
     }
-}
 
-/// Reads a template.
-pub fn parse(text: &str) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let Some((action, after)) = after.split_once("}}") else {
-            bail!("template parsing error: {{{{ without }}}} in {text:?}");
-        };
-        if !before.is_empty() {
-            parts.push(Part::Text(before.to_owned()));
-        }
-        parts.push(field(action.trim().trim_matches('-').trim())?);
-        rest = after;
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest.to_owned()));
-    }
-    Ok(parts)
-}
-
-fn field(action: &str) -> Result<Part> {
-    let (as_json, path) = match action.split_once(char::is_whitespace) {
-        Some(("json", path)) => (true, path.trim()),
-        _ => (false, action),
-    };
-    let names =
-        path.strip_prefix('.').filter(|names| names.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_')));
-    let Some(names) = names else {
-        bail!("template parsing error: {{{{{action}}}}}: only fields, {{{{.Name}}}} and {{{{json .Name}}}}, are known");
-    };
-    let path = names.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    Ok(Part::Field { path, as_json })
-}
-
-/// Fills a template in.
-pub fn render(parts: &[Part], row: &Value) -> Result<String> {
-    let mut text = String::new();
-    for part in parts {
-        match part {
-            Part::Text(plain) => text.push_str(plain),
-            Part::Field { path, as_json } => {
-                let mut value = row;
-                for name in path {
-                    value = match value.get(name) {
-                        Some(value) => value,
-                        None => bail!("template: can't evaluate field {name}"),
-                    };
+    /// What [`Format::print`] prints.
+    pub fn render(&self, shown: &[&str], rows: &[Row]) -> Result<String> {
+        let heads: BTreeMap<&str, &str> = self.listing.columns.iter().copied().collect();
+        let mut out = String::new();
+        match &self.kind {
+            Kind::Table => {
+                let cell = |row: &Row, key: &&str| row.fields[*key].as_str().unwrap_or_default().to_owned();
+                let mut lines = vec![shown.iter().map(|key| (*heads.get(key).unwrap_or(key)).to_owned()).collect()];
+                lines.extend(rows.iter().map(|row| shown.iter().map(|key| cell(row, key)).collect()));
+                out = table::render(&lines);
+            }
+            Kind::Json => {
+                for row in rows {
+                    let sorted: BTreeMap<_, _> = row.fields.as_object().into_iter().flatten().collect();
+                    out.push_str(&to_json(&serde_json::to_value(sorted)?, true));
+                    out.push('\n');
                 }
-                text.push_str(&if *as_json { to_json(value) } else { text_of(value) });
+            }
+            Kind::Template { template, as_table } => {
+                let heads =
+                    Value::Object(heads.iter().map(|(key, head)| ((*key).to_owned(), (*head).into())).collect());
+                let head = Row::new(heads);
+                let mut lines = Vec::new();
+                if *as_table {
+                    lines.push(self.line(template, &head, true)?);
+                }
+                for row in rows {
+                    lines.push(self.line(template, row, false)?);
+                }
+                if rows.is_empty() {
+                    // A template that cannot be right is told of, also where there is nothing to show.
+                    self.line(template, &head, false)?;
+                }
+                let cells = |line: &str| line.split('\t').map(str::to_owned).collect();
+                match as_table {
+                    true => {
+                        out = table::render(
+                            &lines.iter().flat_map(|text| text.split('\n')).map(cells).collect::<Vec<_>>(),
+                        )
+                    }
+                    false => lines.iter().for_each(|line| out.extend([line, "\n"])),
+                }
             }
         }
+        Ok(out)
     }
-    Ok(text)
+
+    fn line(&self, template: &Template, row: &Row, heads: bool) -> Result<String> {
+        let sorted;
+        // `{{json .}}` is sorted by key.
+        let fields = match row.fields.as_object() {
+            Some(fields) => {
+                let by_key: BTreeMap<&String, &Value> = fields.iter().collect();
+                sorted = Value::Object(by_key.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>());
+                &sorted
+            }
+            None => &row.fields,
+        };
+        let data = Data {
+            fields,
+            type_name: Some(self.listing.type_name),
+            labels: Some(&row.labels),
+            shape: |_| Shape::Map,
+            absent: |_| None,
+            document: None,
+            heads,
+        };
+        let failed = |error: Error| exit::coded(1, format!("{}: {error}", self.listing.words[1]));
+        template.render(&data).map_err(failed)
+    }
 }
 
-/// By its keys, as Go writes a map.
-fn sorted(row: &Row) -> Row {
-    let mut fields: Vec<(String, Value)> = row.clone().into_iter().collect();
-    fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-    fields.into_iter().collect()
+/// In `--format`, `\t` and `\n` stand for themselves as well.
+pub fn unescape(text: &str) -> String {
+    text.replace("\\t", "\t").replace("\\n", "\n")
 }
 
-/// A value as Go prints it.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "<no value>".to_owned(),
-        Value::Array(values) => format!("[{}]", values.iter().map(text_of).collect::<Vec<_>>().join(" ")),
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(key, value)| format!("{key}:{}", text_of(value)));
-            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// JSON as Go writes it: what HTML would take for a tag is escaped.
-fn to_json(value: &Value) -> String {
-    let mut escaped = String::new();
-    for c in value.to_string().chars() {
-        match c {
-            '<' | '>' | '&' => escaped.push_str(&format!("\\u{:04x}", c as u32)),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+/// Labels in one cell: `a=b,c=d`.
+pub fn labels_cell(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -170,17 +180,37 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    static LISTING: Listing =
+        Listing { type_name: "*x.Row", columns: &[("ID", "IMAGE ID"), ("By", "BY")], words: TEMPLATE_ERROR };
+
+    fn rendered(format: &str) -> String {
+        let row = Row { fields: json!({"ID": "1", "By": "<x>"}), labels: [("a.b-c".into(), "v".into())].into() };
+        Format::choose(&LISTING, Some(format), false).and_then(|format| format.render(&["ID"], &[row])).unwrap()
+    }
+
     #[test]
-    fn fields_are_filled_in() {
-        let row = json!({"ID": "1", "Of": {"Names": ["a", "b"]}, "By": "<x>"});
-        let rendered = |text: &str| render(&parse(text).unwrap(), &row).unwrap();
-        assert_eq!(rendered("{{.ID}}: {{ .Of.Names }}\t{{json .Of}}"), "1: [a b]\t{\"Names\":[\"a\",\"b\"]}");
-        assert_eq!(rendered("{{json .By}}"), "\"\\u003cx\\u003e\"");
-        assert!(render(&parse("{{.Nosuch}}").unwrap(), &row).is_err());
-        for bad in ["{{.ID", "{{range .}}", "{{len .ID}}", "{{}}"] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-        let table = Format::parse(Some("table {{.ID}}\\t{{.By}}")).unwrap();
-        assert!(matches!(table, Format::Template { parts, as_table: true } if parts[1] == Part::Text("\t".to_owned())));
+    fn rows_are_printed_as_docker_prints_them() {
+        assert_eq!(rendered(""), "IMAGE ID\n1\n");
+        assert_eq!(rendered("json"), "{\"By\":\"\\u003cx\\u003e\",\"ID\":\"1\"}\n");
+        assert_eq!(rendered("{{json .}}"), "{\"By\":\"\\u003cx\\u003e\",\"ID\":\"1\"}\n");
+        assert_eq!(rendered("{{json .By}}\\t{{.ID}}"), "\"<x>\"\t1\n");
+        assert_eq!(rendered("table {{.ID}}\\t{{upper .By}}"), "IMAGE ID   BY\n1          <X>\n");
+        assert_eq!(rendered("table {{.Label \"a.b-c\"}}"), "b c\nv\n");
+        assert_eq!(rendered("table{{pad .ID 1 2}}"), "IMAGE ID\n 1  \n");
+        assert_eq!(rendered(r#"{{.Label "a.b-c"}}{{.Label "no"}}|"#), "v|\n");
+        assert!(Format::choose(&LISTING, Some("table {{.By}}"), false).unwrap().uses("By"));
+        assert!(!Format::choose(&LISTING, Some("{{.By}}"), false).unwrap().uses("ID"));
+        assert!(Format::choose(&LISTING, None, true).unwrap().uses("ID"));
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_is_an_error_also_without_rows() {
+        let format = Format::choose(&LISTING, Some("{{.Nosuch}}"), false).unwrap();
+        let error = format.render(&[], &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "template parsing error: template: :1:2: executing \"\" at <.Nosuch>: can't evaluate field Nosuch in type *x.Row"
+        );
+        assert_eq!(exit::code_of(&error), 1);
     }
 }

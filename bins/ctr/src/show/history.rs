@@ -1,6 +1,6 @@
 //! `ctr history`: how an image came to be, the newest step first.
 
-use super::format::{Column, Format, Row};
+use super::format::{Format, Listing, Row, TEMPLATE_ERROR};
 use super::{ago, table};
 use crate::cli;
 use anyhow::Result;
@@ -9,14 +9,18 @@ use layout::oci::image::Platform;
 use layout::{Digest, Layout, units};
 use serde_json::json;
 
-const COLUMNS: [Column; 6] = [
-    ("ID", "IMAGE"),
-    ("CreatedSince", "CREATED"),
-    ("CreatedAt", "CREATED AT"),
-    ("CreatedBy", "CREATED BY"),
-    ("Size", "SIZE"),
-    ("Comment", "COMMENT"),
-];
+static LISTING: Listing = Listing {
+    type_name: "*formatter.historyContext",
+    columns: &[
+        ("ID", "IMAGE"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("CreatedBy", "CREATED BY"),
+        ("Size", "SIZE"),
+        ("Comment", "COMMENT"),
+    ],
+    words: TEMPLATE_ERROR,
+};
 
 /// Prints an image's history.
 pub fn history(layout: &Layout, args: &cli::History) -> Result<u8> {
@@ -34,7 +38,7 @@ pub fn history(layout: &Layout, args: &cli::History) -> Result<u8> {
     for (step, size) in steps.into_iter().rev() {
         let by = step.created_by.as_deref().unwrap_or_default().replace('\t', " ");
         let created = step.created.as_deref().unwrap_or(layout::time::ZERO);
-        let row = json!({
+        rows.push(Row::new(json!({
             "ID": match ids.next() {
                 Some(id) if args.no_trunc => id.as_str().to_owned(),
                 Some(id) => id.short().to_owned(),
@@ -45,15 +49,11 @@ pub fn history(layout: &Layout, args: &cli::History) -> Result<u8> {
             "CreatedBy": if args.no_trunc { by } else { table::ellipsis(&by, 45) },
             "Size": if args.human { units::human_size(size) } else { size.to_string() },
             "Comment": step.comment.clone().unwrap_or_default(),
-        });
-        rows.extend(row.as_object().cloned().into_iter().collect::<Vec<Row>>());
+        })));
     }
-    let format = match args.quiet && args.format.is_none() {
-        true => Format::parse(Some("{{.ID}}"))?,
-        false => Format::parse(args.format.as_deref())?,
-    };
+    let format = Format::choose(&LISTING, args.format.as_deref(), args.quiet)?;
     let created = if args.human { "CreatedSince" } else { "CreatedAt" };
-    format.print(&COLUMNS, &["ID", created, "CreatedBy", "Size", "Comment"], &rows)?;
+    format.print(&["ID", created, "CreatedBy", "Size", "Comment"], &rows)?;
     Ok(0)
 }
 

@@ -1,7 +1,7 @@
 //! `ctr images`.
 
 use super::ago;
-use super::format::{Column, Format, Row};
+use super::format::{Format, Listing, Row, TEMPLATE_ERROR};
 use super::image_filter::ImageFilter;
 use crate::cli;
 use anyhow::Result;
@@ -12,25 +12,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const NONE: &str = "<none>";
 
-const COLUMNS: [Column; 8] = [
-    ("Repository", "REPOSITORY"),
-    ("Tag", "TAG"),
-    ("Digest", "DIGEST"),
-    ("ID", "IMAGE ID"),
-    ("CreatedSince", "CREATED"),
-    ("CreatedAt", "CREATED AT"),
-    ("Size", "SIZE"),
-    ("VirtualSize", "SIZE"),
-];
+static LISTING: Listing = Listing {
+    type_name: "*formatter.imageContext",
+    columns: &[
+        ("Repository", "REPOSITORY"),
+        ("Tag", "TAG"),
+        ("Digest", "DIGEST"),
+        ("ID", "IMAGE ID"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("Size", "SIZE"),
+        ("VirtualSize", "SIZE"),
+    ],
+    words: TEMPLATE_ERROR,
+};
 
 /// Lists images, newest first: one line a name, and one for an image that has none.
 pub fn images(layout: &Layout, args: &cli::Images) -> Result<u8> {
     let mut images = summary::all(layout)?;
     let filter = ImageFilter::parse(layout, &args.filter, args.name.as_deref())?;
-    let format = match args.quiet && args.format.is_none() {
-        true => Format::parse(Some("{{.ID}}"))?,
-        false => Format::parse(args.format.as_deref())?,
-    };
+    let format = Format::choose(&LISTING, args.format.as_deref(), args.quiet)?;
     images.sort_by(|a, b| b.created.cmp(&a.created));
     let parents: BTreeSet<_> = images.iter().filter_map(|image| image.parent.clone()).collect();
     // A build step: without a name, and another image stands on it.
@@ -44,7 +45,7 @@ pub fn images(layout: &Layout, args: &cli::Images) -> Result<u8> {
         true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
         false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
     };
-    format.print(&COLUMNS, shown, &rows)?;
+    format.print(shown, &rows)?;
     Ok(0)
 }
 
@@ -113,7 +114,7 @@ fn image_rows(
     let row = |[repository, tag, digest]: [String; 3]| {
         let own = [("Repository", repository), ("Tag", tag), ("Digest", digest)];
         let all = own.into_iter().chain(common.clone()).map(|(key, text)| (key.to_owned(), Value::String(text)));
-        all.chain(unknown.clone()).collect()
+        Row::new(Value::Object(all.chain(unknown.clone()).collect()))
     };
     Ok(lines.into_iter().map(row).collect())
 }

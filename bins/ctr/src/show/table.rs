@@ -5,10 +5,15 @@ const PADDING: usize = 3;
 
 /// Lays rows out in columns, the first row being the head. Widths count characters. The last column is not padded.
 pub fn render(rows: &[Vec<String>]) -> String {
+    render_with(rows, MIN_WIDTH)
+}
+
+/// As [`render`], with columns of at least `min` characters.
+pub fn render_with(rows: &[Vec<String>], min: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let longest = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-        (longest.unwrap_or(0) + PADDING).max(MIN_WIDTH)
+        (longest.unwrap_or(0) + PADDING).max(min)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
@@ -22,17 +27,6 @@ pub fn render(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Prints a table, or only the first column without its head.
-pub fn print(rows: &[Vec<String>], only_first: bool) {
-    if only_first {
-        for cell in rows.iter().skip(1).filter_map(|row| row.first()) {
-            println!("{cell}");
-        }
-    } else {
-        print!("{}", render(rows));
-    }
 }
 
 /// Shortens to `length` characters; the last one is then an ellipsis, as with docker.

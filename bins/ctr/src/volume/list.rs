@@ -1,22 +1,27 @@
 //! `ctr volume ls` and `inspect`.
 
 use crate::cli::{VolumeInspect, VolumeLs};
-use crate::show::format::{self, Column, Format, Row};
+use crate::show::format::{Format, Listing, Row, TEMPLATE_ERROR, labels_cell};
+use crate::show::inspect::{self, How, Of};
 use anyhow::{Result, bail};
 use layout::Layout;
 use layout::volume::Volume;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 
-const COLUMNS: &[Column] = &[
-    ("Driver", "DRIVER"),
-    ("Name", "VOLUME NAME"),
-    ("Scope", "SCOPE"),
-    ("Mountpoint", "MOUNTPOINT"),
-    ("Labels", "LABELS"),
-    ("Links", "LINKS"),
-    ("Size", "SIZE"),
-];
+static LISTING: Listing = Listing {
+    type_name: "*formatter.volumeContext",
+    columns: &[
+        ("Driver", "DRIVER"),
+        ("Name", "VOLUME NAME"),
+        ("Scope", "SCOPE"),
+        ("Mountpoint", "MOUNTPOINT"),
+        ("Labels", "LABELS"),
+        ("Links", "LINKS"),
+        ("Size", "SIZE"),
+    ],
+    words: TEMPLATE_ERROR,
+};
 
 /// Prints the volumes that the filters let through.
 pub fn ls(layout: &Layout, args: &VolumeLs) -> Result<u8> {
@@ -32,45 +37,28 @@ pub fn ls(layout: &Layout, args: &VolumeLs) -> Result<u8> {
         return Ok(0);
     }
     let rows: Vec<Row> = volumes.iter().map(row).collect();
-    Format::parse(args.format.as_deref())?.print(COLUMNS, &["Driver", "Name"], &rows)?;
+    Format::choose(&LISTING, args.format.as_deref(), false)?.print(&["Driver", "Name"], &rows)?;
     Ok(0)
 }
 
 fn row(volume: &Volume) -> Row {
-    let labels: Vec<String> = volume.labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
-    let cells = [
-        ("Driver", volume.driver.as_str()),
-        ("Labels", &labels.join(",")),
-        ("Links", "N/A"),
-        ("Mountpoint", &volume.mountpoint),
-        ("Name", &volume.name),
-        ("Scope", &volume.scope),
-        ("Size", "N/A"),
-    ];
-    cells.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
+    let labels = volume.labels.clone().unwrap_or_default();
+    let fields = json!({
+        "Driver": volume.driver,
+        "Labels": labels_cell(&labels),
+        "Links": "N/A",
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Scope": volume.scope,
+        "Size": "N/A",
+    });
+    Row { fields, labels }
 }
 
 /// Prints what is known of each volume; one that is not there is reported, and gives exit code 1.
 pub fn inspect(layout: &Layout, args: &VolumeInspect) -> Result<u8> {
-    let template = args.format.as_deref().filter(|format| *format != "json").map(format::parse).transpose()?;
-    let (mut found, mut code) = (Vec::new(), 0);
-    for name in &args.volumes {
-        let volume = layout.read_volume(name).and_then(|volume| Ok(serde_json::to_value(volume)?));
-        match (volume, &template) {
-            (Ok(volume), Some(template)) => println!("{}", format::render(template, &volume)?),
-            (Ok(volume), None) => found.push(volume),
-            (Err(error), _) => {
-                eprintln!("ctr: {error:#}");
-                code = 1;
-            }
-        }
-    }
-    match (template, args.format.as_deref()) {
-        (Some(_), _) => {}
-        (None, Some(_)) => println!("{}", Value::Array(found)),
-        (None, None) => print!("{}", crate::plan::to_json(&found)?),
-    }
-    Ok(code)
+    let how = How { format: args.format.as_deref(), size: false, platform: None };
+    inspect::show(layout, &args.volumes, Of::Volume, &how)
 }
 
 /// `--filter`: what is said of one key is alternatives, all keys have to match; labels have to match all.

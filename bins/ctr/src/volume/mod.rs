@@ -12,6 +12,7 @@ use crate::cli::VolumeCreate;
 use crate::events::{self, About};
 use crate::life;
 use crate::plan::{Plan, Step};
+use crate::show::disk;
 use anyhow::{Context, Result, bail};
 use layout::container::Container;
 use layout::lock::Lock;
@@ -141,7 +142,7 @@ pub fn prune(layout: &Layout, takes: impl Fn(&Volume) -> bool) -> Result<(Vec<St
     let _guard = Lock::exclusive(&layout.volumes_lock())?;
     let (mut removed, mut bytes) = (Vec::new(), 0);
     for volume in unused(layout)?.into_iter().filter(takes) {
-        bytes += if volume.is_mounted() { 0 } else { size_of(Path::new(&volume.mountpoint)) };
+        bytes += if volume.is_mounted() { 0 } else { disk::used(Path::new(&volume.mountpoint)) };
         remove_locked(layout, &volume.name)?;
         removed.push(volume.name);
     }
@@ -196,15 +197,4 @@ pub fn create_call(
         .args(labels.iter().flat_map(option("--label")))
         .args(options.iter().flat_map(option("--opt")))
         .arg(name)
-}
-
-/// The bytes of all files in a folder; what cannot be read counts nothing.
-pub fn size_of(dir: &Path) -> u64 {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
-        Ok(metadata) if metadata.is_file() => metadata.len(),
-        _ => 0,
-    };
-    entries.map(size).sum()
 }

@@ -76,6 +76,9 @@ pub struct PruneArgs {
     /// Only some of them: `label=KEY[=VALUE]`, `label!=...`, `until=24h` or a time; may be repeated.
     #[arg(long = "filter", value_name = "FILTER")]
     pub filters: Vec<String>,
+    /// Print what was removed as a JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `history`.

@@ -31,11 +31,15 @@ pub fn run(layout: &Layout, args: &PruneArgs) -> Result<()> {
         index.manifests = remover.left();
         Ok((remover.said, remover.freed))
     })?;
+    let line = |line: &String| line.replacen("Untagged", "untagged", 1).replacen("Deleted", "deleted", 1);
+    let said: Vec<String> = said.iter().map(line).collect();
+    if args.json {
+        output::json(&serde_json::json!({"Deleted": said, "SpaceReclaimed": freed}))?;
+        return gc::collect_if_quiet(layout);
+    }
     if !said.is_empty() {
         output::line("Deleted Images:")?;
-        for line in &said {
-            output::line(line.replacen("Untagged", "untagged", 1).replacen("Deleted", "deleted", 1))?;
-        }
+        said.iter().try_for_each(output::line)?;
         output::line("")?;
     }
     output::line(format!("Total reclaimed space: {}", units::human_size(freed)))?;
