@@ -112,3 +112,4 @@ limit_row 'ctr ps -a, 1000 of them' 50
 echo 'the most memory of one process of the runtime'
 for runtime in unshare-run runc crun; do memory_row "$runtime run"; done
 memory_row 'ctr: a shim' 2
+memory_row 'ctr: a shim, its share' 2

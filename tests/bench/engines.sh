@@ -50,7 +50,9 @@ done
 id=$(ctr run -d --name idle bench sh -c "yes | head -c 1000000; sleep 1000")
 until [ "$(ctr logs idle | wc -c)" -ge 1000000 ]; do sleep 0.1; done
 shim=$(pgrep -f "ctr shim create $id")
+# The program's own pages are one copy for all shims and for ctr itself: what another shim takes is the second figure.
 peak['ctr: a shim']=$(awk '/^VmRSS/ {print $2}' "/proc/$shim/status")
+peak['ctr: a shim, its share']=$(awk '/^Pss:/ {print $2}' "/proc/$shim/smaps_rollup")
 ctr rm -f idle > /dev/null
 
 # --- a thousand stopped containers: one that ran, and its like under other ids and names
