@@ -67,7 +67,8 @@ impl Shim {
                 self.note("unpause", &[]);
             }
             Deed::Kill => {
-                self.ends_for_good = true;
+                let signal = command.last().map_or("", String::as_str);
+                self.ends_for_good |= self.is_an_end(signal);
                 self.state.stopped_on_purpose = true;
                 // First, so that it is true even if we are killed before it ends.
                 self.publish_state()?;
@@ -78,7 +79,6 @@ impl Shim {
                         Err(_) if process.has_ended() => {}
                         other => other?,
                     }
-                    let signal = command.last().map_or("", String::as_str);
                     self.note("kill", &[("signal", &signal_number(signal))]);
                     self.wake()?;
                 }
@@ -88,8 +88,14 @@ impl Shim {
         self.publish_state()
     }
 
+    /// Whether a signal is meant to end it, docker's rule: with a stop signal of its own, only that and SIGKILL are.
+    fn is_an_end(&self, signal: &str) -> bool {
+        let own = self.container.config.run.stop_signal.trim_start_matches("SIG");
+        own.is_empty() || [signal_number(own), "9".to_owned()].contains(&signal_number(signal))
+    }
+
     /// A frozen process takes no signal before it goes on.
-    fn wake(&mut self) -> Result<()> {
+    pub fn wake(&mut self) -> Result<()> {
         if self.state.status != Status::Paused {
             return Ok(());
         }

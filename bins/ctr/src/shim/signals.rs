@@ -28,6 +28,7 @@ impl Supervisor {
             return process.signal(rustix::process::Signal::KILL);
         }
         process.signal(stop_signal(&self.shim.container.config.run.stop_signal));
+        let _ = self.shim.wake();
         self.kill_at = Some(Instant::now() + STOP_TIME);
     }
 

@@ -5,6 +5,7 @@ use super::entries::Reader;
 use super::files::Files;
 use crate::life;
 use anyhow::{Context, Result};
+use layout::container::Status;
 use layout::{ContainerId, Layout};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
@@ -17,7 +18,7 @@ const LOOK_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// And so often where the kernel has no watch left for us.
 const LOOK_OFTEN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Prints what is written until the container ends.
+/// Prints what is written until the container ends. As with docker, that is also where its policy has it started again.
 pub fn follow(
     layout: &Layout,
     id: &ContainerId,
@@ -27,9 +28,10 @@ pub fn follow(
 ) -> Result<()> {
     // Its state is published in the folder that its log is in, or in that above.
     let watch = watch(&[files.path.parent(), Some(&layout.container(id))]);
+    let run = layout.read_state(id).map_or_else(|_| String::new(), |state| state.started_at);
     loop {
         // Asked first: what is written between the question and the reading is then still read.
-        let goes_on = !printer.is_over() && layout.container(id).is_dir() && life::state(layout, id)?.status.is_up();
+        let goes_on = !printer.is_over() && runs(layout, id, &run)?;
         printer.print_all(reader)?;
         while let Some(mut next) = files.after(reader.inode()?)? {
             // What came between the reading and the renaming.
@@ -42,6 +44,16 @@ pub fn follow(
             return Ok(());
         }
         wait(watch.as_ref())?;
+    }
+}
+
+/// Whether that run of the container is not over.
+fn runs(layout: &Layout, id: &ContainerId, run: &str) -> Result<bool> {
+    match life::state(layout, id) {
+        Ok(state) => Ok(matches!(state.status, Status::Running | Status::Paused) && state.started_at == run),
+        // It is removed.
+        Err(_) if !layout.container(id).is_dir() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
