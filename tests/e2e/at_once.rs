@@ -37,7 +37,10 @@ fn a_running_container_is_not_hurt_by_being_started_again_by_hand() {
 fn the_script_of_rm_is_not_given_for_a_running_container() {
     let sandbox = Sandbox::with_base();
     sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "500"]).ok();
-    sandbox.ctr(["--explain", "rm", "box"]).exits(1).says("stop the container before removing");
+    sandbox
+        .ctr(["--explain", "rm", "box"])
+        .exits(1)
+        .says("Stop the container before attempting removal or force remove");
     sandbox.sh(&sandbox.ctr(["--explain", "rm", "-f", "box"]).ok().stdout).ok();
     sandbox.ctr(["ps", "-aq"]).ok().prints("");
 }

@@ -145,7 +145,7 @@ impl Sandbox {
             found.extend(names(dir.clone()).map(|name| format!("{}/{}", dir.display(), name.display())));
         }
         let run = names(self.run_dir())
-            .filter(|name| name != "runtime" && name != "events.jsonl")
+            .filter(|name| name != "runtime" && !name.display().to_string().starts_with("events."))
             .chain(names(self.run_dir().join("runtime")));
         found.extend(run.map(|name| format!("run folder {}", name.display())));
         found.extend(self.mounts().iter().map(|mount| format!("mount {}", mount.display())));

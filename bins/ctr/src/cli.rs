@@ -127,8 +127,16 @@ pub enum ContainerCommand {
     Start(Start),
     /// Stop containers: a polite signal, then after a while SIGKILL
     Stop(Stop),
+    /// Stop containers and start them again
+    Restart(Restart),
     /// Send a signal to containers
     Kill(Kill),
+    /// Freeze all processes of containers
+    Pause(Names),
+    /// Let the processes of frozen containers go on
+    Unpause(Names),
+    /// Give a container another name
+    Rename(Rename),
     /// Show what a container wrote
     Logs(Logs),
     /// Run another command in a running container

@@ -17,6 +17,7 @@ mod volumes;
 use crate::cli::*;
 use crate::client::Manner;
 use crate::exec::session::{self, Wanted};
+use crate::protocol::Deed;
 use crate::{client, doctor, registry, shim, show};
 use anyhow::{Result, bail};
 use engine::{Engine, ends_with_one, failed_as_docker, reads_only};
@@ -70,7 +71,11 @@ impl Engine {
             C::Create(args) => self.create(&args.0),
             C::Start(args) => self.start(&args),
             C::Stop(args) => self.each(&args.containers, |container| self.stop(container, &args)),
-            C::Kill(args) => self.each(&args.containers, |container| self.kill(container, &args.signal)),
+            C::Restart(args) => self.each(&args.containers, |container| self.restart(container, &args)),
+            C::Kill(args) => self.kill(&args),
+            C::Pause(args) => self.each(&args.containers, |container| self.pause(container, Deed::Pause)),
+            C::Unpause(args) => self.each(&args.containers, |container| self.pause(container, Deed::Unpause)),
+            C::Rename(args) => self.rename(&args),
             C::Logs(args) => self.show(|layout| show::logs::logs(layout, &args)),
             C::Exec(args) => self.exec(&args),
             C::Attach(args) => self.attach(&args),
@@ -95,10 +100,6 @@ impl Engine {
             G::Prune(args) => self.container_prune(&args),
             G::Inspect(args) => self.show(|layout| show::inspect::containers(layout, &args)),
         }
-    }
-
-    fn rm(&self, args: &Rm) -> Result<u8> {
-        self.each(&args.containers, |container| self.remove(container, args.force, args.volumes))
     }
 
     fn ps(&self, args: &Ps) -> Result<u8> {

@@ -12,6 +12,7 @@
 //! | [`runtime`] | calls of the runtime |
 //! | [`exec`] | another process in a container, and its parent |
 //! | [`update`] | other limits for a container that is there |
+//! | [`signal`] | signals as users write them |
 //! | [`registry`] | when an image is pulled, and the commands that pull and push |
 //! | [`events`] | what happens, written down |
 //! | [`show`] | what the user sees |
@@ -35,6 +36,7 @@ mod registry;
 mod runtime;
 mod shim;
 mod show;
+mod signal;
 mod spec;
 #[allow(unsafe_code)]
 mod sys;

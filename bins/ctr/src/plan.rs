@@ -217,6 +217,7 @@ fn tell(id: &ContainerId, what: Deed, call: &Call) -> Call {
         Deed::Pause => "pause",
         Deed::Unpause => "unpause",
         Deed::Kill => "kill",
+        Deed::KillToRestart => "kill-to-restart",
     };
     Call::new(Tool::Ctr).args(["shim", "tell", id.as_str(), word, "--"]).args(crate::runtime::words(call))
 }

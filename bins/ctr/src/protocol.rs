@@ -90,6 +90,8 @@ pub enum Deed {
     Unpause,
     /// Send it a signal, the command's last word, on somebody's behalf: from now on it is not started again.
     Kill,
+    /// The same, but it is started again by whoever asks for this: it stays, even with `--rm`.
+    KillToRestart,
 }
 
 /// What comes before a payload of `length` bytes.

@@ -20,6 +20,15 @@ pub fn json<T: Serialize>(layout: &Layout, target: &Path, value: &T) -> Result<(
     bytes(layout, target, &line(text.with_context(|| format!("encode {}", target.display()))?))
 }
 
+/// As [`json`], on a filesystem that is not the root's.
+pub fn json_beside<T: Serialize>(target: &Path, value: &T) -> Result<()> {
+    let failed = || format!("write {}", target.display());
+    let text = serde_json::to_vec_pretty(value).with_context(failed)?;
+    let mut file = NamedTempFile::new_in(target.parent().with_context(failed)?).with_context(failed)?;
+    file.write_all(&line(text)).with_context(failed)?;
+    persist(file, target)
+}
+
 /// As [`json`], on one line, and it survives a power cut: the index of the images, which programs read.
 pub fn json_durable<T: Serialize>(layout: &Layout, target: &Path, value: &T) -> Result<()> {
     let text = serde_json::to_vec(value);

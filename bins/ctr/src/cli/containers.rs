@@ -22,22 +22,38 @@ pub struct Start {
 /// `ctr stop`
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// Seconds to wait before SIGKILL (-1: for ever)
-    #[arg(
-        short = 't',
-        long = "time",
-        alias = "timeout",
-        value_name = "SECONDS",
-        default_value_t = 10,
-        allow_negative_numbers = true
-    )]
-    pub time: i64,
+    /// Seconds to wait before SIGKILL; -1: for ever (default: the container's --stop-timeout, else 10)
+    #[arg(short = 't', long = "time", alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    pub time: Option<i64>,
     /// Signal to send first (default: the image's, else SIGTERM)
     #[arg(short, long)]
     pub signal: Option<String>,
     /// Containers, by name or id
     #[arg(required = true)]
     pub containers: Vec<String>,
+}
+
+/// `ctr restart`
+#[derive(Debug, Args)]
+pub struct Restart {
+    /// Seconds to wait before SIGKILL; -1: for ever (default: the container's --stop-timeout, else 10)
+    #[arg(short = 't', long = "time", alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    pub time: Option<i64>,
+    /// Signal to send first (default: the image's, else SIGTERM)
+    #[arg(short, long)]
+    pub signal: Option<String>,
+    /// Containers, by name or id
+    #[arg(required = true)]
+    pub containers: Vec<String>,
+}
+
+/// `ctr rename`
+#[derive(Debug, Args)]
+pub struct Rename {
+    /// The container, by name or id
+    pub container: String,
+    /// Its new name
+    pub name: String,
 }
 
 /// `ctr kill`
@@ -60,6 +76,9 @@ pub struct Rm {
     /// Remove its anonymous volumes too
     #[arg(short, long)]
     pub volumes: bool,
+    /// Remove the link of this name, and not the container
+    #[arg(short, long)]
+    pub link: bool,
     /// Containers, by name or id
     #[arg(required = true)]
     pub containers: Vec<String>,

@@ -10,7 +10,6 @@ pub use manner::Manner;
 pub use stream::{End, Link, announce_size, run as stay};
 pub use terminal::size;
 
-use crate::events::{self, About};
 use crate::life;
 use crate::protocol::{Control, Decoder, Deed, Kind, control};
 use anyhow::{Context, Result, bail};
@@ -122,7 +121,7 @@ fn link<'a>(layout: &Layout, container: &Container, mut session: Session, manner
     session.say(&Control::Attach { stdin: manner.interactive && container.config.open_stdin })?;
     // Before a start, so that the program finds its terminal at the right size.
     announce_size(&mut session, container.config.tty)?;
-    note(layout, container, "attach");
+    life::note(layout, container, "attach", &[]);
     let lost = format!("lost {}: its shim was killed, and the container with it", container.name);
     Ok(Link {
         session,
@@ -140,15 +139,9 @@ fn run(layout: &Layout, container: &Container, link: Link<'_>) -> Result<End> {
     let forward = |signal: Signal| drop(life::signal_step(layout, &container.id, signal.as_str()).execute(layout));
     let end = if link.manner.sig_proxy { stay(Link { forward: Some(&forward), ..link }) } else { stay(link) }?;
     if end == End::Detached {
-        note(layout, container, "detach");
+        life::note(layout, container, "detach", &[]);
     }
     Ok(end)
-}
-
-/// Notes an event of a container that a client has caused.
-pub fn note(layout: &Layout, container: &Container, action: &str) {
-    let attributes = [("image", container.config.image.as_str()), ("name", container.name.as_str())];
-    events::note(layout, About::Container, action, container.id.as_str(), &attributes);
 }
 
 /// Waits for a container's end and gives its exit code.

@@ -25,14 +25,14 @@ impl Engine {
     /// Does something with each container and prints the name as it was given when the work says so. One that
     /// fails does not keep the others from it; the exit code is then 1, as docker's.
     pub fn each(&self, names: &[String], mut work: impl FnMut(&Container) -> Result<bool>) -> Result<u8> {
+        self.each_name(names, |name| work(&self.find(name)?))
+    }
+
+    /// As [`Engine::each`], for work that finds the containers itself.
+    pub fn each_name(&self, names: &[String], mut work: impl FnMut(&str) -> Result<bool>) -> Result<u8> {
         let mut code = 0;
         for name in names {
-            let done = self
-                .layout
-                .find_container(name)
-                .and_then(|id| self.layout.read_container(&id))
-                .and_then(|container| work(&container));
-            match done {
+            match work(name) {
                 Ok(true) => println!("{name}"),
                 Ok(false) => {}
                 Err(error) => {
@@ -42,6 +42,11 @@ impl Engine {
             }
         }
         Ok(code)
+    }
+
+    /// A container by its name or id.
+    pub fn find(&self, name: &str) -> Result<Container> {
+        self.layout.find_container(name).and_then(|id| self.layout.read_container(&id))
     }
 
     /// A command that one tool does as a whole, with our streams.

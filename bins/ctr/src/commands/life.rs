@@ -2,12 +2,13 @@
 
 use super::sessions::needs_a_terminal;
 use super::{Engine, reads_only};
-use crate::cli::{Start, Stop};
+use crate::cli::{Kill, Rename, Restart, Rm, Start, Stop};
 use crate::client::Manner;
 use crate::plan::{Plan, Step};
-use crate::{client, life};
-use anyhow::{Result, bail};
-use layout::container::Container;
+use crate::protocol::Deed;
+use crate::{client, life, runtime, signal};
+use anyhow::{Context, Result, bail};
+use layout::container::{Container, Status};
 use layout::exit;
 
 impl Engine {
@@ -19,67 +20,148 @@ impl Engine {
         if attach.is_some() && args.containers.len() > 1 {
             return Err(exit::coded(1, "you cannot start and attach multiple containers at once"));
         }
-        let mut code = 0;
-        let failed = self.each(&args.containers, |container| {
+        let (mut code, mut failed) = (0, Vec::new());
+        let all = self.each_name(&args.containers, |name| {
+            failed.push(name.to_owned());
+            let container = &self.find(name)?;
             // A terminal makes signals of keys by itself.
             let manner = |keys| Manner::new(args.interactive, !container.config.tty, keys);
             let attach = attach.map(manner).transpose()?;
             if self.explain {
-                self.explained(&life::start_plan(&self.layout, container, attach.as_ref())?)?;
-                return Ok(false);
+                failed.pop();
+                return self.explained(&life::start_plan(&self.layout, container, attach.as_ref())?).map(|_| false);
             }
             if args.interactive && container.config.open_stdin {
                 needs_a_terminal(container.config.tty)?;
             }
             code = life::start(&self.layout, container, attach.as_ref())?.code();
+            failed.pop();
             Ok(attach.is_none())
         })?;
-        Ok(if failed == 0 { code } else { failed })
+        if all != 0 && attach.is_none() {
+            return Err(exit::coded(all, format!("failed to start containers: {}", failed.join(", "))));
+        }
+        Ok(if all == 0 { code } else { all })
     }
 
     pub(super) fn stop(&self, container: &Container, args: &Stop) -> Result<bool> {
-        if self.is_down(container)? {
-            return Ok(!self.explain);
+        let (signal, grace) = (args.signal.as_deref(), life::grace(container, args.time));
+        if !self.explain {
+            return life::stop(&self.layout, container, signal, grace).map(|()| true);
         }
-        let plan = life::stop_plan(&self.layout, container, args.signal.as_deref(), args.time);
-        if self.explain {
-            self.explained(&plan)?;
-            return Ok(false);
-        }
-        match plan.execute(&self.layout) {
-            // It ended by itself before the signal came.
-            Err(_) if !life::has_shim(&self.layout, &container.id)? => Ok(true),
-            other => other.map(|_| true),
-        }
+        let plan = match self.is_down(container)? {
+            true => Plan::default(),
+            false => life::stop_plan(&self.layout, container, signal, grace)?,
+        };
+        self.explained(&plan).map(|_| false)
     }
 
-    pub(super) fn kill(&self, container: &Container, signal: &str) -> Result<bool> {
+    pub(super) fn restart(&self, container: &Container, args: &Restart) -> Result<bool> {
+        let (signal, grace) = (args.signal.as_deref(), life::grace(container, args.time));
+        if !self.explain {
+            return life::restart(&self.layout, container, signal, grace).map(|()| true);
+        }
+        let plan = match self.is_down(container)? {
+            true => life::start_plan(&self.layout, container, None)?,
+            false => life::restart_plan(&self.layout, container, signal, grace)?,
+        };
+        self.explained(&plan).map(|_| false)
+    }
+
+    pub(super) fn kill(&self, args: &Kill) -> Result<u8> {
+        let signal = if args.signal.is_empty() { "KILL" } else { &args.signal };
+        self.each_name(&args.containers, |name| {
+            // What is no signal at all is said first, and alone.
+            let number = signal::number(signal)?;
+            let container = self.find(name).and_then(|container| match number {
+                1..=64 => Ok(container),
+                _ => bail!("The linux daemon does not support signal {signal}"),
+            });
+            let killed = container.and_then(|container| self.send(&container, number));
+            killed.with_context(|| format!("Cannot kill container: {name}"))
+        })
+    }
+
+    fn send(&self, container: &Container, signal: i32) -> Result<bool> {
         if self.is_down(container)? {
-            bail!("cannot kill container: {}: container {} is not running", container.name, container.id);
+            return Err(not_running(container));
         }
         let mut plan = Plan::default();
-        plan.push(life::signal_step(&self.layout, &container.id, signal));
-        if matches!(signal.trim_start_matches("SIG"), "KILL" | "9") {
+        plan.push(life::signal_step(&self.layout, &container.id, &signal::word(signal)));
+        if signal == libc::SIGKILL {
             plan.push(Step::WaitEnd { id: container.id.clone(), within: None, otherwise: None });
         }
         self.carry_out(&plan)
     }
 
-    pub(super) fn remove(&self, container: &Container, force: bool, volumes: bool) -> Result<bool> {
+    pub(super) fn pause(&self, container: &Container, what: Deed) -> Result<bool> {
+        let (id, status) = (&container.id, life::settled(&self.layout, container)?.status);
+        match (what, status) {
+            (Deed::Pause, Status::Running | Status::Paused) | (Deed::Unpause, Status::Paused) => {}
+            (Deed::Pause, _) => return Err(not_running(container)),
+            _ => bail!("Container {id} is not paused"),
+        }
+        let call = match what {
+            Deed::Pause => runtime::pause(&self.layout, id),
+            _ => runtime::resume(&self.layout, id),
+        };
+        let mut plan = Plan::default();
+        plan.push(Step::Tell { id: id.clone(), what, call });
+        self.carry_out(&plan)
+    }
+
+    pub(super) fn rename(&self, args: &Rename) -> Result<u8> {
+        if args.container.is_empty() || args.name.is_empty() {
+            return Err(exit::coded(1, "Neither old nor new names may be empty"));
+        }
+        let renamed = self
+            .find(&args.container)
+            .and_then(|container| life::rename(&self.layout, &container, &args.name, self.explain));
+        match renamed {
+            Ok(plan) if self.explain => self.explained(&plan),
+            Ok(_) => Ok(0),
+            Err(error) => {
+                eprintln!("ctr: {error:#}");
+                Err(exit::coded(1, format!("failed to rename container named {}", args.container)))
+            }
+        }
+    }
+
+    pub(super) fn rm(&self, args: &Rm) -> Result<u8> {
+        let mut code = 0;
+        for name in &args.containers {
+            match self.remove(name, args) {
+                Ok(true) => println!("{name}"),
+                Ok(false) => {}
+                Err(error) => {
+                    eprintln!("ctr: {error:#}");
+                    // What is not there need not be removed; docker says so, and is content.
+                    let gone = self.layout.find_container(name).is_err();
+                    code = if args.force && gone { code } else { 1 };
+                }
+            }
+        }
+        Ok(code)
+    }
+
+    fn remove(&self, name: &str, args: &Rm) -> Result<bool> {
+        let container = self.find(name)?;
+        if args.link {
+            bail!("Conflict, cannot remove the default link name of the container");
+        }
         if !self.explain {
-            life::remove(&self.layout, container, force, volumes)?;
+            life::remove(&self.layout, &container, args.force, args.volumes)?;
             return Ok(true);
         }
         let mut plan = Plan::default();
-        if !self.is_down(container)? {
-            if !force {
-                bail!(life::still_up(&self.layout, container)?);
+        if !self.is_down(&container)? {
+            if !args.force {
+                bail!(life::still_up(&self.layout, &container)?);
             }
             plan.extend(life::kill_plan(&self.layout, &container.id));
         }
-        plan.extend(life::remove_plan(&self.layout, container, volumes));
-        self.explained(&plan)?;
-        Ok(false)
+        plan.extend(life::remove_plan(&self.layout, &container, args.volumes));
+        self.explained(&plan).map(|_| false)
     }
 
     pub(super) fn wait(&self, names: &[String]) -> Result<u8> {
@@ -94,6 +176,11 @@ impl Engine {
 
     /// Whether the container does not run.
     pub(super) fn is_down(&self, container: &Container) -> Result<bool> {
-        Ok(!life::state(&self.layout, &container.id)?.status.is_up())
+        Ok(!life::settled(&self.layout, container)?.status.is_up())
     }
+}
+
+/// Docker's words for a container that would have to run.
+fn not_running(container: &Container) -> anyhow::Error {
+    anyhow::anyhow!("Container {} is not running", container.id)
 }

@@ -15,7 +15,7 @@ impl Engine {
         if self.explain {
             return self.explained(&exec::plan(&self.layout, &container, args)?);
         }
-        let status = life::state(&self.layout, &id)?.status;
+        let status = life::settled(&self.layout, &container).map_err(ends_with_one)?.status;
         exec::check_that_it_runs(&container, status).map_err(ends_with_one)?;
         if !args.detach && args.interactive {
             needs_a_terminal(args.tty)?;

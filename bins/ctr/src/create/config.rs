@@ -1,7 +1,7 @@
 //! What runs in a container: the image's configuration with the command line laid over it.
 
 use super::{environment, mounts, network, ports};
-use crate::cli;
+use crate::{cli, signal};
 use anyhow::{Result, anyhow, bail};
 use layout::container::{Config, MountRequest};
 use layout::exit;
@@ -35,6 +35,7 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
         run.working_dir = dir.clone();
     }
     if let Some(signal) = &args.life.stop_signal {
+        signal::number(signal)?;
         run.stop_signal = signal.clone();
     }
     super::watch::healthcheck(&mut run, &args.watch)?;
@@ -78,6 +79,7 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
         open_stdin: args.process.interactive,
         stdin_once: args.process.interactive && attached.stdin,
         image: args.image().to_owned(),
+        stop_timeout: args.life.stop_timeout,
         run,
     })
 }

@@ -55,7 +55,7 @@ pub fn create(layout: &Layout, args: &cli::Create, detached: bool) -> Result<Con
             Ok(_) => return Ok(container),
             Err(error) => {
                 discard(layout, &container);
-                let taken = layout.name(&container.name).symlink_metadata().is_ok();
+                let taken = layout.id_of_name(&container.name).is_some();
                 match (taken, &args.life.name) {
                     (true, None) => continue,
                     (true, Some(name)) => bail!(name_conflict(layout, name)),
@@ -98,6 +98,9 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
     if let Some(file) = &args.life.cidfile {
         if file.symlink_metadata().is_ok() {
             bail!("container ID file found, make sure the other container isn't running or delete {}", file.display());
+        }
+        if file.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
+            bail!("failed to create the container ID file: open {}: no such file or directory", file.display());
         }
         plan.push(Step::write(file, container.id.as_str()));
     }
@@ -142,21 +145,35 @@ fn find_image(layout: &Layout, args: &cli::Create) -> Result<Image> {
 fn choose_name(layout: &Layout, args: &cli::Create, attempt: u32) -> Result<String> {
     let Some(name) = &args.life.name else { return names::random(attempt) };
     let name = name.strip_prefix('/').unwrap_or(name);
+    check_name(name, name)?;
+    claimable(layout, name)?;
+    Ok(name.to_owned())
+}
+
+/// Whether this is a name at all; `shown` is how docker shows it.
+pub fn check_name(name: &str, shown: &str) -> Result<()> {
     if !container::is_name(name) {
-        bail!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+        bail!("Invalid container name ({shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
     }
+    Ok(())
+}
+
+/// Whether a name can be taken: no container has it. A link without a container, which somebody who was killed left behind,
+/// is removed; under a lock, or else it might be another's by now, who found the same.
+pub fn claimable(layout: &Layout, name: &str) -> Result<()> {
+    let _removing = Lock::on_dir(&layout.names())?;
     if layout.id_of_name(name).is_some() {
         bail!(name_conflict(layout, name));
     }
-    // A link without a container is what a killed `ctr rm` leaves.
     let link = layout.name(name);
     if link.symlink_metadata().is_ok() {
         std::fs::remove_file(&link).with_context(|| format!("remove the stale name {}", link.display()))?;
     }
-    Ok(name.to_owned())
+    Ok(())
 }
 
-fn name_conflict(layout: &Layout, name: &str) -> String {
+/// Docker's words for a name that another container has.
+pub fn name_conflict(layout: &Layout, name: &str) -> String {
     let holder = layout.id_of_name(name).map(|id| format!(" by container \"{id}\"")).unwrap_or_default();
     format!(
         "Conflict. The container name \"/{name}\" is already in use{holder}. You have to remove (or rename) that \
@@ -172,8 +189,11 @@ fn discard(layout: &Layout, container: &Container) {
     if lives::is_mount_point(&rootfs) {
         let _ = Call::new(Tool::Layerfs).arg("umount").arg(rootfs).run();
     }
+    // A failure leaves rubbish that `layerfs gc` or `ctr rm` removes; the first error is the one to tell.
+    if layout.id_of_name(&container.name).as_ref() == Some(id) {
+        let _ = std::fs::remove_file(layout.name(&container.name));
+    }
     for dir in [layout.tmp().join(id.as_str()), layout.container(id)] {
-        // A failure leaves rubbish that `layerfs gc` or `ctr rm` removes; the first error is the one to tell.
         let _ = std::fs::remove_dir_all(dir);
     }
     let _ = volume::discard_step(layout, container).map(|step| step.execute(layout));

@@ -10,7 +10,7 @@ use crate::client::Manner;
 use crate::create::environment::set_or_inherit;
 use crate::events::{self, About};
 use crate::plan::{Plan, Step, to_json};
-use crate::{cli, client, runtime};
+use crate::{cli, client, life, runtime};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::oci::runtime::{ConsoleSize, Process, ProcessUser, Spec};
@@ -50,7 +50,11 @@ pub fn exec(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<
     let done = plan.execute(layout);
     // If it came to a parent, that has removed it.
     let _ = std::fs::remove_dir_all(layout.exec_dir(id, exec).0);
-    done
+    done.map_err(|error| match life::state(layout, id).map(|state| check_that_it_runs(container, state.status)) {
+        // It has ended in this moment.
+        Ok(Err(why)) => exit::coded(1, format!("{why:#}")),
+        _ => error,
+    })
 }
 
 /// Docker's words for a container that no process can be made in.
@@ -110,7 +114,8 @@ fn process(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<P
 fn environment_files(files: &[PathBuf]) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(file).with_context(|| format!("read --env-file {}", file.display()))?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| exit::coded(1, format!("read --env-file {}: {error}", file.display())))?;
         let set = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.extend(set.map(str::to_owned));
     }

@@ -2,13 +2,12 @@
 
 use crate::protocol::{Control, Kind};
 use crate::shim::clients::Client;
+use crate::shim::process::exit_code;
 use crate::shim::streams::Streams;
 use anyhow::{Context, Result};
-use layout::exit;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// Input that the process has not read yet; beyond this, the caller waits.
 const MAX_INPUT: usize = 1 << 20;
@@ -27,13 +26,7 @@ struct Serving<'a> {
 pub fn serve(streams: Streams, pidfd: &OwnedFd, client: Option<Client>) -> Result<u8> {
     let mut serving = Serving { streams, pidfd, client, input: Vec::new(), input_ends: false };
     while !serving.turn()? {}
-    let code = match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
-        Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => code as u8,
-            (None, signal) => exit::from_signal(signal.unwrap_or(libc::SIGKILL)),
-        },
-        Ok(None) | Err(_) => exit::from_signal(libc::SIGKILL),
-    };
+    let code = exit_code(pidfd);
     // What it has written is in the pipes now. What others write there later, which it has left behind, is not its output.
     for i in 0..serving.streams.outputs.len() {
         while serving.read_output(i) {}

@@ -1,11 +1,11 @@
 //! What is true of a container, though whoever knew it was killed, or the machine was switched off.
 
-use super::{has_shim, remove_plan, tear_down};
+use super::{discard, has_shim, tear_down};
 use crate::plan::Step;
 use anyhow::{Context, Result, bail};
 use layout::container::{State, Status};
 use layout::lock::Lock;
-use layout::{ContainerId, Layout, exit, publish};
+use layout::{ContainerId, Layout, exit};
 use std::path::Path;
 
 /// Docker's exit code for a container that nobody saw end.
@@ -18,11 +18,7 @@ pub fn state(layout: &Layout, id: &ContainerId) -> Result<State> {
     if had_shim && !Lock::is_held(&layout.shim_lock(id))? {
         // Whoever holds the folder is starting or removing it right now, and does this itself.
         if let Some(_operation) = Lock::try_on_dir(&layout.container(id))? {
-            // The disk may still be full.
-            match (recover(layout, id), last_word(layout, id)) {
-                (Err(_), Some(state)) => return Ok(state),
-                (recovered, _) => recovered?,
-            }
+            recover(layout, id)?;
         }
     }
     let state = layout.read_state(id)?;
@@ -51,7 +47,7 @@ pub fn recover(layout: &Layout, id: &ContainerId) -> Result<()> {
     }
     let container = layout.read_container(id)?;
     tear_down(layout, &container).with_context(|| format!("clean up after the shim of {}", container.name))?;
-    let mut state = last_word(layout, id).map_or_else(|| layout.read_state(id), Ok)?;
+    let mut state = layout.read_state(id)?;
     let was_up = state.status.is_up();
     if was_up {
         // Nobody saw it end. Its processes are gone now, by SIGKILL if not before.
@@ -63,17 +59,15 @@ pub fn recover(layout: &Layout, id: &ContainerId) -> Result<()> {
         };
     }
     state.pid = 0;
-    publish::json(layout, &layout.container_dir(id).state_json(), &state)?;
-    Step::RemoveTree(run_dir).execute(layout)?;
+    layout.write_state(id, &state)?;
+    // The disk may still be full; then it is done again by the next who looks.
+    if !layout.last_state(id).exists() {
+        Step::RemoveTree(run_dir).execute(layout)?;
+    }
     if was_up && container.host_config.auto_remove {
-        remove_plan(layout, &container, true).execute(layout)?;
+        discard(layout, &container, true)?;
     }
     Ok(())
-}
-
-/// What a shim wrote down beside its lock, because the disk that `state.json` is on was full.
-fn last_word(layout: &Layout, id: &ContainerId) -> Option<State> {
-    publish::read_json(&layout.last_state(id)).ok()
 }
 
 /// Whether something is mounted on this folder (statx(2), STATX_ATTR_MOUNT_ROOT).

@@ -3,7 +3,7 @@
 use super::Shim;
 use super::process::Process;
 use crate::protocol::Deed;
-use crate::{life, runtime};
+use crate::{life, runtime, signal};
 use anyhow::{Result, bail};
 use layout::container::Status;
 use std::time::Instant;
@@ -66,9 +66,10 @@ impl Shim {
                 self.state.status = Status::Running;
                 self.note("unpause", &[]);
             }
-            Deed::Kill => {
+            Deed::Kill | Deed::KillToRestart => {
                 let signal = command.last().map_or("", String::as_str);
-                self.ends_for_good |= self.is_an_end(signal);
+                self.stays = what == Deed::KillToRestart;
+                self.ends_for_good |= self.stays || self.is_an_end(signal);
                 self.state.stopped_on_purpose = true;
                 // First, so that it is true even if we are killed before it ends.
                 self.publish_state()?;
@@ -105,8 +106,7 @@ impl Shim {
     }
 }
 
-/// A signal by name without `SIG`, or by number: its number, as events tell it.
-fn signal_number(signal: &str) -> String {
-    let named = format!("SIG{signal}").parse::<nix::sys::signal::Signal>();
-    named.map_or_else(|_| signal.to_owned(), |signal| (signal as i32).to_string())
+/// The number of a signal, as events tell it.
+fn signal_number(word: &str) -> String {
+    signal::number(word).map_or_else(|_| word.to_owned(), |number| number.to_string())
 }

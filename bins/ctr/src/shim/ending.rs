@@ -80,31 +80,25 @@ impl Shim {
         // At once, because it is true already: taking down takes a while.
         let mut failures: Vec<String> = self.publish_state().err().map(|e| format!("{e:#}")).into_iter().collect();
         failures.extend(life::tear_down(&self.layout, &self.container).err().map(|error| format!("{error:#}")));
-        if was_up && self.container.host_config.auto_remove {
-            let removed = life::remove_plan(&self.layout, &self.container, true).execute(&self.layout);
+        if was_up && self.container.host_config.auto_remove && !self.stays {
+            let removed = life::discard(&self.layout, &self.container, true);
             failures.extend(removed.err().map(|error| format!("{error:#}")));
         }
         if failures.is_empty() || !self.layout.container(&self.container.id).is_dir() {
-            // If even this fails, the next command that looks finds a run folder without a shim, and cleans up.
-            let _ = remove_run_dir(&self.layout, &self.container.id);
+            // If even this fails, the next command that looks finds a run folder without a shim, and cleans up. So it
+            // does with a state that there was no room for.
+            if !self.layout.last_state(&self.container.id).exists() {
+                let _ = remove_run_dir(&self.layout, &self.container.id);
+            }
             // A client that reads slowly may keep this process here; nobody else has to wait for that.
             self.lock = None;
         } else {
             // Nobody may be listening; `ctr inspect` shows it. The run folder stays, so that the next command that
             // looks tries again.
             self.state.error = failures.join("; ");
-            if self.publish_state().is_err() {
-                self.leave_a_word();
-            }
+            let _ = self.publish_state();
         }
         word
-    }
-
-    /// The disk is full: the state goes beside the lock, which is in memory as a rule.
-    fn leave_a_word(&self) {
-        let place = self.layout.last_state(&self.container.id);
-        // If that fails too, the next command that looks says that the shim was killed.
-        let _ = crate::plan::to_json(&self.state).map(|text| std::fs::write(place, text));
     }
 
     /// Whether the kernel ended a process of the container for want of memory, as its cgroup has counted.

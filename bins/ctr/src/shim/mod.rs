@@ -36,7 +36,7 @@ use crate::{events, life};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, State};
 use layout::lock::Lock;
-use layout::{ContainerId, Layout, exit, publish, socket};
+use layout::{ContainerId, Layout, exit, socket};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -63,6 +63,8 @@ pub struct Shim {
     pub started: Instant,
     /// Whether somebody wants it to end: then no policy has it started again.
     pub ends_for_good: bool,
+    /// Whether somebody is to start it anew when it has ended: then it stays, even with `--rm`.
+    pub stays: bool,
     /// Held as long as the container is up.
     pub lock: Option<Lock>,
 }
@@ -146,6 +148,7 @@ fn prepare(layout: &Layout, container: Container, command: &[String]) -> Result<
                 start: Vec::new(),
                 started: Instant::now(),
                 ends_for_good: false,
+                stays: false,
                 lock: Some(lock),
             };
             shim.publish_state()?;
@@ -176,7 +179,7 @@ fn give_up(layout: &Layout, container: &Container, mut state: State, error: anyh
 }
 
 fn publish_state(layout: &Layout, id: &ContainerId, state: &State) -> Result<()> {
-    match publish::json(layout, &layout.container_dir(id).state_json(), state) {
+    match layout.write_state(id, state) {
         // Removed meanwhile: nobody asks any more.
         Err(_) if !layout.container(id).is_dir() => Ok(()),
         other => other,

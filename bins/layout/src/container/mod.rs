@@ -61,6 +61,9 @@ pub struct Config {
     pub stdin_once: bool,
     /// The image as it was named.
     pub image: String,
+    /// Seconds to wait after the first signal, before SIGKILL; docker's 10 when nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_timeout: Option<i64>,
     /// The keys of the image's own configuration: user, environment, command, ...
     #[serde(flatten)]
     pub run: RunConfig,
@@ -152,9 +155,24 @@ impl Layout {
         publish::read_json(&self.container_dir(id).container_json())
     }
 
-    /// Reads `state.json`.
+    /// Reads `state.json`: what is beside it, on another disk, is newer ([`Layout::write_state`]).
     pub fn read_state(&self, id: &ContainerId) -> Result<State> {
-        publish::read_json(&self.container_dir(id).state_json())
+        publish::read_json(&self.last_state(id)).or_else(|_| publish::read_json(&self.container_dir(id).state_json()))
+    }
+
+    /// Writes `state.json`. Where that cannot be, because the disk is full, it goes to the run folder until there is room: how a
+    /// container ended must not be lost.
+    pub fn write_state(&self, id: &ContainerId, state: &State) -> Result<()> {
+        let elsewhere = self.last_state(id);
+        if let Err(error) = publish::json(self, &self.container_dir(id).state_json(), state) {
+            return publish::json_beside(&elsewhere, state).map_err(|_| error);
+        }
+        match std::fs::remove_file(&elsewhere) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", elsewhere.display()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

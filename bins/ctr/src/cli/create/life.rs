@@ -15,6 +15,9 @@ pub struct LifeOptions {
     /// Signal that stop sends first (default: SIGTERM)
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
+    /// Seconds that stop waits before SIGKILL (default: 10)
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub stop_timeout: Option<i64>,
     /// Write the container id to a file
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<PathBuf>,
