@@ -11,7 +11,7 @@ export CTR_BIN_DIR := $(CURDIR)/target/bin
 # Cargo's folder for the target and profile that the tools are built for; see tests/triple.
 BUILT = $${CARGO_TARGET_DIR:-target}/$$(tests/triple)
 
-.PHONY: help demo build setup setup-bench test test-vm fuzz lint bench lesson check hint reset man completions install clean
+.PHONY: help demo build setup setup-bench test test-vm compat fuzz lint bench lesson check hint reset man completions install clean
 
 help:            ## list this
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: setup build      ## all tests that run on this machine, and a check that t
 
 test-vm: setup build   ## all tests in a small virtual machine with cgroup v2
 	tests/vm/run $(ARGS)
+
+compat: setup build    ## play the cases of tests/compat on docker and on ctr, and print where they differ: ARGS=life
+	cargo build -q --target $$(tests/triple) -p ctr-tests --bin compat
+	unshare --mount --propagation slave $(BUILT)/debug/compat $(ARGS)
 
 fuzz:            ## random configurations and mount paths, for longer than `make test` does: FUZZ_SECONDS=600
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --release --target $$(tests/triple) -p unshare-run --bin unshare-run fuzz:: -- --nocapture

@@ -118,11 +118,13 @@ fn a_user_who_is_not_root_is_told_so() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_125() {
+fn an_option_that_makes_no_sense_is_125_and_too_many_or_too_few_words_are_1() {
     let sandbox = Sandbox::new();
-    sandbox.ctr(["nosuch"]).exits(125);
+    sandbox.ctr(["nosuch"]).exits(1);
+    sandbox.ctr(["run"]).exits(1);
+    sandbox.ctr(["ps", "extra"]).exits(1);
+    sandbox.ctr(["container"]).exits(0);
     sandbox.ctr(["run", "--nosuch", "base"]).exits(125);
-    sandbox.ctr(["run"]).exits(125);
     for bad in [vec!["-p", "99999:80"], vec!["-p", "80:x"], vec!["-m", "many"], vec!["--cpus", "-1"]] {
         sandbox.ctr(["run"].iter().chain(&bad).chain(&["base"])).exits(125);
     }

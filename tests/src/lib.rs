@@ -8,6 +8,7 @@
 //! | [`registry`] | a registry of the test's own: open, behind a password, behind TLS |
 //! | [`liar`], [`in_memory`] | a registry that does as a test tells it, and an image for it |
 //! | [`image`] | the base image, made of the host's own programs |
+//! | [`compat`] | cases that are played on docker and on `ctr`, and what both said |
 //! | [`pty`] | a terminal to run a program in |
 //! | [`process`] | what /proc tells of a process, and ending it |
 //! | [`leaks`] | what is on the machine: before, after, and what was left behind |
@@ -19,6 +20,7 @@
 #![deny(unsafe_code)]
 
 pub mod cell;
+pub mod compat;
 pub mod image;
 pub mod in_memory;
 pub mod leaks;

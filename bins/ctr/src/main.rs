@@ -53,7 +53,20 @@ fn main() -> ExitCode {
         Err(error) => {
             // When printing fails there is nobody left to tell.
             let _ = error.print();
-            ExitCode::from(if error.use_stderr() { layout::exit::TOOL } else { 0 })
+            ExitCode::from(wrong_usage(&error))
         }
+    }
+}
+
+/// Docker's exit code for a command line that makes no sense: 1 for words that are too many or too few, or no command at all; else it is
+/// about an option. That somebody asks for help is no mistake.
+fn wrong_usage(error: &clap::Error) -> u8 {
+    use clap::error::{ContextKind, ErrorKind as E};
+    let is_option = || error.get(ContextKind::InvalidArg).is_some_and(|arg| arg.to_string().starts_with('-'));
+    match error.kind() {
+        E::DisplayHelp | E::DisplayVersion | E::DisplayHelpOnMissingArgumentOrSubcommand => 0,
+        E::InvalidSubcommand | E::MissingSubcommand | E::MissingRequiredArgument => 1,
+        E::UnknownArgument if !is_option() => 1,
+        _ => layout::exit::TOOL,
     }
 }

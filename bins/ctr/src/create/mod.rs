@@ -84,7 +84,7 @@ pub fn prepare(layout: &Layout, args: &cli::Create, detached: bool, attempt: u32
     command.extend(config.run.cmd.clone().unwrap_or_default());
     let mut command = command.into_iter();
     let container = Container {
-        path: command.next().context("no command specified, and the image has none")?,
+        path: command.next().context("No command specified")?,
         args: command.collect(),
         created: layout::time::now(),
         image: image.id.clone(),
