@@ -32,6 +32,28 @@ fn a_client_that_does_not_read_holds_nothing_up_and_loses_nothing() {
 }
 
 #[test]
+fn a_shim_that_has_nothing_to_do_takes_less_than_two_megabytes() {
+    let sandbox = Sandbox::with_base();
+    let id = sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "1000"]).ok().stdout.trim().to_owned();
+    let pids: Vec<String> =
+        std::fs::read_dir("/proc").unwrap().flatten().flat_map(|e| e.file_name().into_string()).collect();
+    let is_shim = |pid: &String| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = words.split(|byte| *byte == 0).collect();
+        words.get(1..4).is_some_and(|words| words == [&b"shim"[..], b"create", id.as_bytes()])
+    };
+    let shim = pids.into_iter().find(is_shim).unwrap();
+    // It gives memory back just after the start was answered.
+    poll_until(60, "little resident memory", || {
+        let status = std::fs::read_to_string(format!("/proc/{shim}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        (kilobytes <= 2048).then_some(())
+    });
+    sandbox.ctr(["rm", "-f", "box"]).ok();
+}
+
+#[test]
 fn a_container_that_closes_its_output_goes_on() {
     let sandbox = Sandbox::with_base();
     let script = "echo first; exec >&- 2>&-; sleep 0.2; touch /done; exit 5";

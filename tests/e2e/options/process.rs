@@ -94,7 +94,7 @@ fn the_entry_point_is_replaced_with_the_image_s_arguments() {
     sandbox.ctr(["run", "--rm", "echoes", "given"]).ok().prints("entry given");
     sandbox.ctr(["run", "--rm", "--entrypoint", "hostname", "-h", "other", "echoes"]).ok().prints("other");
     sandbox.ctr(["run", "--rm", "--entrypoint", "", "echoes", "echo", "bare"]).ok().prints("bare");
-    sandbox.ctr(["run", "--rm", "--entrypoint", "", "echoes"]).exits(125).says("no command specified");
+    sandbox.ctr(["run", "--rm", "--entrypoint", "", "echoes"]).exits(125).says("No command specified");
 }
 
 #[test]

@@ -17,8 +17,13 @@ pub fn state(layout: &Layout, id: &ContainerId) -> Result<State> {
     let had_shim = run_dir.is_dir();
     if had_shim && !Lock::is_held(&layout.shim_lock(id))? {
         // Whoever holds the folder is starting or removing it right now, and does this itself.
-        if let Some(_operation) = Lock::try_on_dir(&layout.container(id))? {
-            recover(layout, id)?;
+        if let Some(_operation) = Lock::try_on_dir(&layout.container(id))?
+            && let Err(error) = recover(layout, id)
+        {
+            // How it ended may be known though what it left cannot be cleared away now (the disk is full): the next who looks
+            // tries again.
+            let known = layout.read_state(id)?;
+            return if known.status.is_up() { Err(error) } else { Ok(known) };
         }
     }
     let state = layout.read_state(id)?;
