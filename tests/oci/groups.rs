@@ -60,6 +60,8 @@ fn processes_are_listed_paused_and_limited() {
             b.await_output("ready");
             let code = b.call(&["kill", "--all", &b.id, "HUP"]).code;
             b.await_status("stopped");
+            // Without a process namespace the second outlives the first.
+            b.await_output("second");
             let text = b.text("out");
             let mut words: Vec<&str> = text.split_whitespace().collect();
             words.sort();

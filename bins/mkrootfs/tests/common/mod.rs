@@ -22,8 +22,9 @@ pub fn mkrootfs(args: &[&str]) -> Output {
 /// Makes a root filesystem, which must succeed, and gives what was printed.
 pub fn make(args: &[&str]) -> String {
     let output = mkrootfs(args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-    text(&output.stdout)
+    let (said, error) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {}: {said}{error}", output.status);
+    said
 }
 
 /// Runs a command with `root` as `/`, which must succeed, and gives what it printed. Needs root.
