@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A program in a terminal of its own, 80 columns wide and 24 rows high.
@@ -15,6 +16,7 @@ pub struct Pty {
     screen: Arc<Mutex<Vec<u8>>>,
     seen: usize,
     child: Child,
+    reader: JoinHandle<()>,
 }
 
 impl Pty {
@@ -40,14 +42,14 @@ impl Pty {
         let keyboard = File::from(ours);
         let screen = Arc::new(Mutex::new(Vec::new()));
         let (mut from, to) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // The end is an error (EIO) once nobody has the other end.
             while let Ok(n @ 1..) = from.read(&mut buffer) {
                 to.lock().unwrap().extend_from_slice(&buffer[..n]);
             }
         });
-        Pty { keyboard, screen, seen: 0, child }
+        Pty { keyboard, screen, seen: 0, child, reader }
     }
 
     /// Types.
@@ -80,6 +82,15 @@ impl Pty {
     pub fn wait(&mut self) -> u8 {
         let ended = crate::poll_until(60, "the program in the terminal to end", || self.child.try_wait().unwrap());
         layout::exit::from_status(ended)
+    }
+
+    /// Waits for the program's end; gives its exit code and every byte that came to the screen, until nobody had the terminal
+    /// open any more.
+    #[track_caller]
+    pub fn ends(&mut self) -> (u8, String) {
+        let code = self.wait();
+        crate::poll_until(60, "nobody to hold the terminal", || self.reader.is_finished().then_some(()));
+        (code, self.screen())
     }
 
     /// Somebody sits at a shell in a container that has just been started: it answers, its terminal is the container's, a
