@@ -183,3 +183,28 @@ fn state(sandbox: &Sandbox, name: &str) -> Value {
     let file = sandbox.root().join("names").join(name).join("state.json");
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
+
+/// A line of `/proc/PID/status` (proc_pid_status(5)).
+fn line_of(status: &str, key: &str) -> String {
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    lines.find(|(name, _)| *name == key).map(|(_, value)| value.trim().to_owned()).unwrap()
+}
+
+#[test]
+fn a_privileged_second_command_has_every_capability() {
+    let sandbox = Sandbox::with_base();
+    sandbox.ctr(["run", "-d", "--name", "box", "base", "sleep", "1000"]).ok();
+    let exec = |options: &[&str]| {
+        let words = [&["exec"], options, &["box", "cat", "/proc/self/status"]].concat();
+        sandbox.ctr(words).ok().stdout
+    };
+    let all = line_of(&std::fs::read_to_string("/proc/self/status").unwrap(), "CapPrm");
+    let (plain, privileged, user) = (exec(&[]), exec(&["--privileged"]), exec(&["--privileged", "--user", "1000"]));
+    assert_eq!(line_of(&plain, "CapEff"), "00000000a80425fb");
+    assert_eq!(["CapEff", "CapPrm", "CapBnd"].map(|key| line_of(&privileged, key)), [&all; 3].map(String::clone));
+    // Nobody but root keeps them when it executes a program; one that is set-user-ID gets them.
+    assert_eq!(["CapEff", "CapBnd"].map(|key| line_of(&user, key)), ["0000000000000000".to_owned(), all]);
+    // The container's filter stays, as in docker, and so does what the next one gets.
+    assert_eq!(line_of(&privileged, "Seccomp"), line_of(&plain, "Seccomp"));
+    assert_eq!(line_of(&exec(&[]), "CapEff"), line_of(&plain, "CapEff"));
+}

@@ -24,6 +24,9 @@ pub struct Exec {
     /// Who it runs as: name or number, and after a colon the group
     #[arg(short, long)]
     pub user: Option<String>,
+    /// Give it all capabilities; what else confines the container stays
+    #[arg(long)]
+    pub privileged: bool,
     /// Folder that it starts in
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<String>,

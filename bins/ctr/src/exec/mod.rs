@@ -10,6 +10,7 @@ use crate::client::Manner;
 use crate::create::environment::set_or_inherit;
 use crate::events::{self, About};
 use crate::plan::{Plan, Step, to_json};
+use crate::spec::security;
 use crate::{cli, client, life, runtime};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
@@ -100,6 +101,9 @@ fn process(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<P
             sets.permitted.clone_from(&sets.bounding);
         }
         process.user = ProcessUser { uid: user.uid, gid: user.gid, umask: None, additional_gids: user.additional_gids };
+    }
+    if args.privileged {
+        process.capabilities = Some(security::all_capabilities(process.user.uid)?);
     }
     if args.tty && !process.env.iter().any(|line| line.starts_with("TERM=")) {
         process.env.push("TERM=xterm".to_owned());

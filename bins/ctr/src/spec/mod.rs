@@ -20,7 +20,7 @@ mod mounts;
 mod namespaces;
 mod process;
 pub mod resources;
-mod security;
+pub mod security;
 
 use crate::create::links;
 use crate::plan::{Plan, Step};

@@ -41,14 +41,23 @@ fn value<'a>(host: &'a HostConfig, key: &str) -> Option<&'a str> {
 
 /// The capabilities that it has, as bits.
 fn held(host: &HostConfig) -> Result<u64> {
-    // Nobody can give what he has not got.
-    let ours = rustix::thread::capabilities(None).context("read our own capabilities")?.permitted.bits();
+    let ours = ours()?;
     if host.privileged {
         return Ok(ours);
     }
     let base = capabilities::bits_of(&defaults::CAPABILITIES.map(str::to_owned));
     let list = |names: &Option<Vec<String>>| names.clone().unwrap_or_default();
     capabilities::add_and_drop(base, ours, &list(&host.cap_add), &list(&host.cap_drop))
+}
+
+/// What there is to give: nobody can give what he has not got.
+fn ours() -> Result<u64> {
+    Ok(rustix::thread::capabilities(None).context("read our own capabilities")?.permitted.bits())
+}
+
+/// All capabilities, for a process of this user (`exec --privileged`).
+pub fn all_capabilities(uid: u32) -> Result<Capabilities> {
+    ours().map(|held| sets(held, uid))
 }
 
 fn sets(held: u64, uid: u32) -> Capabilities {
