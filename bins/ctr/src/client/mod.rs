@@ -10,8 +10,8 @@ pub use manner::Manner;
 pub use stream::{End, Link, announce_size, run as stay};
 pub use terminal::size;
 
-use crate::life;
 use crate::protocol::{Control, Decoder, Deed, Kind, control};
+use crate::{events, life};
 use anyhow::{Context, Result, bail};
 use layout::container::Container;
 use layout::lock::Lock;
@@ -121,7 +121,7 @@ fn link<'a>(layout: &Layout, container: &Container, mut session: Session, manner
     session.say(&Control::Attach { stdin: manner.interactive && container.config.open_stdin })?;
     // Before a start, so that the program finds its terminal at the right size.
     announce_size(&mut session, container.config.tty)?;
-    life::note(layout, container, "attach", &[]);
+    events::of_container(layout, container, "attach", &[]);
     let lost = format!("lost {}: its shim was killed, and the container with it", container.name);
     Ok(Link {
         session,
@@ -139,7 +139,7 @@ fn run(layout: &Layout, container: &Container, link: Link<'_>) -> Result<End> {
     let forward = |signal: Signal| drop(life::signal_step(layout, &container.id, signal.as_str()).execute(layout));
     let end = if link.manner.sig_proxy { stay(Link { forward: Some(&forward), ..link }) } else { stay(link) }?;
     if end == End::Detached {
-        life::note(layout, container, "detach", &[]);
+        events::of_container(layout, container, "detach", &[]);
     }
     Ok(end)
 }

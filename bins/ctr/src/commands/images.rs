@@ -8,10 +8,8 @@ use crate::{life, registry, runtime};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::lock::Lock;
-use layout::oci::defaults;
-use layout::oci::image::RunConfig;
 use layout::tool::{Call, Tool};
-use layout::{Layout, exit, images};
+use layout::{Layout, exit};
 use std::io::{BufRead, Write};
 
 /// `layerfs rm`.
@@ -124,7 +122,7 @@ impl Engine {
         let commit = commit_call(&self.layout, &container, args, &file)?;
         let mut plan = Plan::default();
         plan.note("what the image is to run by default: what the container does");
-        plan.push(Step::write_json(&file, &defaults_of(&self.layout, &container))?);
+        plan.push(Step::write_json(&file, &container.config.run)?);
         let mut after = vec![Step::RemoveFile(file)];
         if args.pause && state.status == Status::Running {
             plan.note("nothing changes while it is read: the container's processes are frozen");
@@ -178,25 +176,6 @@ fn commit_call(layout: &Layout, container: &Container, args: &Commit, config: &s
                 .iter()
                 .flat_map(|path| ["--without".into(), path.clone().into_os_string()]),
         ))
-}
-
-/// The container's configuration, as an image's: without the variables that every container has from the engine.
-fn defaults_of(layout: &Layout, container: &Container) -> RunConfig {
-    let config = &container.config;
-    let of_image = images::read_blob::<layout::oci::image::ImageConfig>(layout, &container.image);
-    let of_image = of_image.ok().and_then(|image| image.config.env).unwrap_or_default();
-    let added = |line: &String| {
-        let is_engines = *line == defaults::PATH
-            || *line == format!("HOSTNAME={}", config.hostname)
-            || (config.tty && line == "TERM=xterm");
-        is_engines && !of_image.contains(line)
-    };
-    let mut run = config.run.clone();
-    run.env = run
-        .env
-        .map(|env| env.into_iter().filter(|line| !added(line)).collect())
-        .filter(|env: &Vec<String>| !env.is_empty());
-    run
 }
 
 /// Docker's question before it removes many things at once.

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::cli::{LimitOptions, Update};
-use crate::{life, update};
+use crate::{events, update};
 use anyhow::{Context, Result};
 use layout::container::Container;
 use layout::exit;
@@ -32,7 +32,7 @@ impl Engine {
         let change = update::change(&self.layout, &container, args)?;
         let done = self.carry_out(&change.plan)?;
         if done {
-            life::note(&self.layout, &container, "update", &[]);
+            events::of_container(&self.layout, &container, "update", &[]);
         }
         Ok((done, if done { change.warnings } else { Vec::new() }))
     }

@@ -67,7 +67,7 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
     exposed.extend(published.into_keys().map(|port| (port, json!({}))));
     run.exposed_ports = Some(exposed).filter(|ports| !ports.is_empty());
 
-    run.env = Some(environment::build(args, &run.env.unwrap_or_default(), &hostname)?);
+    run.env = Some(environment::build(args, &run.env.unwrap_or_default())?);
     let attached = Attached::of(args, detached)?;
     Ok(Config {
         hostname,

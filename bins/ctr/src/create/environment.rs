@@ -2,32 +2,52 @@
 
 use crate::cli;
 use anyhow::{Result, anyhow, bail};
+use layout::container::Config;
 use layout::oci::defaults;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Docker's order: what every container has, then the image's, then the files', then the options'.
-pub fn build(args: &cli::Create, image: &[String], hostname: &str) -> Result<Vec<String>> {
-    let mut env = vec![defaults::PATH.to_owned(), format!("HOSTNAME={hostname}")];
-    if args.process.tty {
-        env.push("TERM=xterm".to_owned());
-    }
-    for line in image {
-        set(&mut env, line);
-    }
+/// What `container.json` keeps, in docker's order: the files' and the options' variables, then those of the image that none of
+/// them sets.
+pub fn build(args: &cli::Create, image: &[String]) -> Result<Vec<String>> {
+    let mut env = Vec::new();
     for file in &args.process.env_file {
-        for (name, value) in read_pairs(file)? {
-            match value {
-                Some(value) => set(&mut env, &format!("{name}={value}")),
-                None => set_or_inherit(&mut env, &name)?,
-            }
-        }
+        set_from_file(&mut env, file)?;
     }
     for line in &args.process.env {
         set_or_inherit(&mut env, line)
             .map_err(|why| anyhow!("invalid argument {line:?} for \"-e, --env\" flag: {why}"))?;
     }
+    for line in image {
+        if !env.iter().any(|own: &String| name_of(own) == name_of(line)) {
+            env.push(line.clone());
+        }
+    }
     Ok(env)
+}
+
+/// What its process gets: what every container has, what linked containers tell of themselves, and over these its own.
+pub fn of_process(config: &Config, links: Vec<String>) -> Vec<String> {
+    let mut env = vec![defaults::PATH.to_owned(), format!("HOSTNAME={}", config.hostname)];
+    if config.tty {
+        env.push("TERM=xterm".to_owned());
+    }
+    env.extend(links);
+    for line in config.run.env.iter().flatten() {
+        set(&mut env, line);
+    }
+    env
+}
+
+/// Sets what a file of `--env-file` says.
+pub fn set_from_file(env: &mut Vec<String>, file: &Path) -> Result<()> {
+    for (name, value) in read_pairs(file)? {
+        match value {
+            Some(value) => set(env, &format!("{name}={value}")),
+            None => set_or_inherit(env, &name)?,
+        }
+    }
+    Ok(())
 }
 
 /// The labels of the command line, those of files first.
@@ -60,11 +80,14 @@ pub fn set_or_inherit(env: &mut Vec<String>, line: &str) -> Result<()> {
 }
 
 fn set(env: &mut Vec<String>, line: &str) {
-    let name = line.split_once('=').map_or(line, |(name, _)| name);
-    match env.iter_mut().find(|old| old.split_once('=').is_some_and(|(old, _)| old == name)) {
+    match env.iter_mut().find(|old| name_of(old) == name_of(line)) {
         Some(old) => *old = line.to_owned(),
         None => env.push(line.to_owned()),
     }
+}
+
+fn name_of(line: &str) -> &str {
+    line.split_once('=').map_or(line, |(name, _)| name)
 }
 
 /// A line of such a file: a name, and what comes after the first `=` if there is one.

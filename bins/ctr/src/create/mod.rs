@@ -26,7 +26,7 @@ pub mod watch;
 
 use crate::cli;
 use crate::plan::{Plan, Step};
-use crate::{life as lives, spec, volume};
+use crate::{events, life as lives, spec, volume};
 use anyhow::{Context, Result, bail};
 use layout::container::{self, Container, State};
 use layout::images::{self, Image};
@@ -52,7 +52,10 @@ pub fn create(layout: &Layout, args: &cli::Create, detached: bool) -> Result<Con
         let done = plan.execute(layout);
         drop(volumes);
         match done {
-            Ok(_) => return Ok(container),
+            Ok(_) => {
+                events::of_container(layout, &container, "create", &[]);
+                return Ok(container);
+            }
             Err(error) => {
                 discard(layout, &container);
                 let taken = layout.id_of_name(&container.name).is_some();

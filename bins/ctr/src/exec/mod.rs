@@ -7,8 +7,8 @@ mod serve;
 pub mod session;
 
 use crate::client::Manner;
-use crate::create::environment::set_or_inherit;
-use crate::events::{self, About};
+use crate::create::environment::{set_from_file, set_or_inherit};
+use crate::events;
 use crate::plan::{Plan, Step, to_json};
 use crate::spec::security;
 use crate::{cli, client, life, runtime};
@@ -108,29 +108,19 @@ fn process(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<P
     if args.tty && !process.env.iter().any(|line| line.starts_with("TERM=")) {
         process.env.push("TERM=xterm".to_owned());
     }
-    for line in environment_files(&args.env_file)?.iter().chain(&args.env) {
+    for file in &args.env_file {
+        set_from_file(&mut process.env, file).map_err(|error| exit::coded(1, format!("{error:#}")))?;
+    }
+    for line in &args.env {
         set_or_inherit(&mut process.env, line)?;
     }
     Ok(process)
 }
 
-/// The lines of `--env-file` that set something.
-fn environment_files(files: &[PathBuf]) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| exit::coded(1, format!("read --env-file {}: {error}", file.display())))?;
-        let set = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        lines.extend(set.map(str::to_owned));
-    }
-    Ok(lines)
-}
-
 /// Notes what happened to a process of `exec`.
 fn note(layout: &Layout, container: &Container, action: &str, exec: &str, code: Option<u8>) {
     let code = code.map(|code| code.to_string());
-    let mut attributes =
-        vec![("execID", exec), ("image", container.config.image.as_str()), ("name", container.name.as_str())];
-    attributes.extend(code.iter().map(|code| ("exitCode", code.as_str())));
-    events::note(layout, About::Container, action, container.id.as_str(), &attributes);
+    let code = code.iter().map(|code| ("exitCode", code.as_str()));
+    let more: Vec<(&str, &str)> = std::iter::once(("execID", exec)).chain(code).collect();
+    events::of_container(layout, container, action, &more);
 }

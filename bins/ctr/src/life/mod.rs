@@ -30,7 +30,6 @@ pub use start::{files_plan, mount_call, network_plan, start, start_plan};
 pub use stop::{grace, kill_plan, restart, restart_plan, signal_step, stop, stop_plan};
 pub use tear_down::tear_down;
 
-use crate::events::{self, About};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, State};
 use layout::lock::Lock;
@@ -70,11 +69,4 @@ fn wait_for_shim(layout: &Layout, container: &Container) -> Result<()> {
         return Ok(());
     }
     bail!("{} ended, and is still being taken down after {} seconds", container.name, SHIM_GRACE.as_secs())
-}
-
-/// Notes what happened to a container, and by what (`signal=15`).
-pub fn note(layout: &Layout, container: &Container, action: &str, more: &[(&str, &str)]) {
-    let mut attributes = vec![("image", container.config.image.as_str()), ("name", container.name.as_str())];
-    attributes.extend(more);
-    events::note(layout, About::Container, action, container.id.as_str(), &attributes);
 }

@@ -1,8 +1,8 @@
 //! Removing: out of sight first, then off the disk.
 
-use super::{SHIM_GRACE, has_shim, hold, note, recover, signal_step, wait_end, wait_for_shim};
+use super::{SHIM_GRACE, has_shim, hold, recover, signal_step, wait_end, wait_for_shim};
 use crate::plan::{Plan, Step};
-use crate::{client, volume};
+use crate::{client, events, volume};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::{ContainerId, Layout};
@@ -29,7 +29,7 @@ pub fn remove_plan(layout: &Layout, container: &Container, volumes: bool) -> Pla
 /// Takes a container that is down off the disk.
 pub fn discard(layout: &Layout, container: &Container, volumes: bool) -> Result<()> {
     remove_plan(layout, container, volumes).execute(layout)?;
-    note(layout, container, "destroy", &[]);
+    events::of_container(layout, container, "destroy", &[]);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Another name. A name is a link, and a link can be made once: of two who want one name, one gets it.
 
-use super::{hold, note};
+use super::hold;
 use crate::create::{check_name, claimable, name_conflict};
+use crate::events;
 use crate::plan::{Plan, Step, to_json};
 use anyhow::{Context, Result, bail};
 use layout::Layout;
@@ -52,7 +53,8 @@ pub fn rename(layout: &Layout, container: &Container, name: &str, explain: bool)
         }
         return Err(error);
     }
-    note(layout, &container, "rename", &[("oldName", &format!("/{}", container.name))]);
+    let renamed = Container { name: name.to_owned(), ..container.clone() };
+    events::of_container(layout, &renamed, "rename", &[("oldName", &format!("/{}", container.name))]);
     Ok(plan)
 }
 

@@ -1,9 +1,9 @@
 //! Ending: a polite signal, and after a while SIGKILL. And starting again after that.
 
-use super::{note, settled, start, start_plan};
+use super::{settled, start, start_plan};
 use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
-use crate::{runtime, signal};
+use crate::{events, runtime, signal};
 use anyhow::Result;
 use layout::container::Container;
 use layout::{ContainerId, Layout};
@@ -65,7 +65,7 @@ fn end_plan(
 pub fn stop(layout: &Layout, container: &Container, signal: Option<&str>, grace: Option<Duration>) -> Result<()> {
     let plan = stop_plan(layout, container, signal, grace)?;
     if end(layout, container, &plan)? {
-        note(layout, container, "stop", &[]);
+        events::of_container(layout, container, "stop", &[]);
     }
     Ok(())
 }
@@ -109,9 +109,9 @@ pub fn restart_plan(
 pub fn restart(layout: &Layout, container: &Container, signal: Option<&str>, grace: Option<Duration>) -> Result<()> {
     let plan = end_plan(layout, container, Deed::KillToRestart, signal, grace)?;
     if end(layout, container, &plan)? {
-        note(layout, container, "stop", &[]);
+        events::of_container(layout, container, "stop", &[]);
     }
     start(layout, container, None)?;
-    note(layout, container, "restart", &[]);
+    events::of_container(layout, container, "restart", &[]);
     Ok(())
 }

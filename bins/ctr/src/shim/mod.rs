@@ -192,14 +192,9 @@ impl Shim {
         publish_state(&self.layout, &self.container.id, &self.state)
     }
 
-    /// Notes an event, with what docker tells of a container's events, and more.
+    /// Notes what happened to the container.
     pub fn note(&self, action: &str, more: &[(&str, &str)]) {
-        let container = &self.container;
-        let labels = container.config.run.labels.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
-        let mut attributes: Vec<(&str, &str)> = labels.chain(more.iter().copied()).collect();
-        attributes.extend([("image", container.config.image.as_str()), ("name", container.name.as_str())]);
-        attributes.sort_by_key(|(key, _)| *key);
-        events::note(&self.layout, events::About::Container, action, container.id.as_str(), &attributes);
+        events::of_container(&self.layout, &self.container, action, more);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What runs, and as whom.
 
 use super::init;
-use crate::create::links;
+use crate::create::{environment, links};
 use anyhow::{Context, Result};
 use layout::container::Container;
 use layout::images;
@@ -22,19 +22,17 @@ pub fn set(spec: &mut Spec, layout: &Layout, container: &Container, layers: &[Di
             user.additional_gids.push(gid);
         }
     }
-    let mut process = process(container, user, spec.process.take().unwrap_or_default());
-    process.env.extend(links::variables(layout, container)?);
-    spec.process = Some(process);
+    let env = environment::of_process(&container.config, links::variables(layout, container)?);
+    spec.process = Some(process(container, user, env, spec.process.take().unwrap_or_default()));
     Ok(())
 }
 
-fn process(container: &Container, user: User, base: Process) -> Process {
+fn process(container: &Container, user: User, mut env: Vec<String>, base: Process) -> Process {
     let config = &container.config;
     let dir = if config.run.working_dir.is_empty() { "/" } else { &config.run.working_dir };
     let mut args = init::before(container);
     args.push(container.path.clone());
     args.extend(container.args.iter().cloned());
-    let mut env = config.run.env.clone().unwrap_or_default();
     if !env.iter().any(|line| line.starts_with("HOME=")) {
         env.push(format!("HOME={}", user.home));
     }
