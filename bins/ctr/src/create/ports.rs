@@ -25,7 +25,8 @@ pub fn parse(spec: &str, bindings: &mut Bindings) -> Result<()> {
     }
     let Some(ports) = range(container) else { bail!("Invalid containerPort: {container}") };
     let hosts = match host {
-        "" => None,
+        // Any free one.
+        "" | "0" => None,
         host => Some(range(host).map_or_else(|| bail!("Invalid hostPort: {host}"), Ok)?),
     };
     let protocol = protocol.to_lowercase();
@@ -117,6 +118,7 @@ mod tests {
             ("4000:80", ":4000:80/tcp".into()),
             ("127.0.0.1:4000:80/udp", "127.0.0.1:4000:80/udp".into()),
             ("127.0.0.1::80", "127.0.0.1::80/tcp".into()),
+            ("127.0.0.1:0:80", "127.0.0.1::80/tcp".into()),
             ("[::1]:4000:80", "[::1]:4000:80/tcp".into()),
             ("8000-8001:80-81", ":8000:80/tcp,:8001:81/tcp".into()),
             ("8000-8009:80", ":8000-8009:80/tcp".into()),
