@@ -33,6 +33,13 @@ fn each_decided_difference_has_its_reason_in_the_lessons_and_each_reason_a_case(
 }
 
 #[test]
+fn there_are_many_cases() {
+    let files = files(&folder()).unwrap();
+    let number: usize = files.iter().map(|(_, file)| file.cases.len()).sum();
+    assert!(number >= 150, "only {number} cases");
+}
+
+#[test]
 fn no_two_cases_have_the_same_title() {
     let files = files(&folder()).unwrap();
     let cases: Vec<&Case> = files.iter().flat_map(|(_, file)| &file.cases).collect();

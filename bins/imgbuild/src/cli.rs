@@ -46,11 +46,7 @@ pub struct Cli {
 }
 
 fn parse_tag(text: &str) -> Result<Reference, String> {
-    match Reference::parse(text) {
-        Ok(reference) if reference.digest.is_some() => Err("a digest cannot be chosen: give NAME[:TAG]".to_owned()),
-        Ok(reference) => Ok(reference),
-        Err(error) => Err(error.to_string()),
-    }
+    Reference::parse_name(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

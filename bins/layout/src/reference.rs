@@ -28,6 +28,9 @@ pub struct Reference {
 impl Reference {
     /// Reads a reference and fills in what is left out: domain, `library/` and the tag `latest`.
     pub fn parse(text: &str) -> Result<Reference> {
+        if is_hex_id(text) {
+            bail!("invalid repository name ({text}), cannot specify 64-byte hexadecimal strings");
+        }
         let invalid = |why: &str| anyhow::anyhow!("invalid reference format: {text:?}: {why}");
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => match digest.parse() {
@@ -67,6 +70,18 @@ impl Reference {
             (None, None) => Some("latest".to_owned()),
         };
         Ok(Reference { domain: domain.to_owned(), path, tag, digest })
+    }
+
+    /// Reads the name that an image is to have: not a digest, and nothing that would be read as one.
+    pub fn parse_name(text: &str) -> Result<Reference> {
+        let name = Reference::parse(text)?;
+        if name.digest.is_some() {
+            bail!("invalid reference format: {text:?}: an image is named by a tag, its digest is computed");
+        }
+        if name.repository() == "sha256" {
+            bail!("refusing to create an ambiguous tag using digest algorithm as name");
+        }
+        Ok(name)
     }
 
     /// The repository as people write it: `busybox`, `localhost:5000/app`.
@@ -111,6 +126,11 @@ impl std::str::FromStr for Reference {
     fn from_str(text: &str) -> Result<Self> {
         Reference::parse(text)
     }
+}
+
+/// Whether it is how an image's id is written.
+fn is_hex_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn split_domain(name: &str) -> (&str, &str) {
@@ -209,8 +229,20 @@ mod tests {
             "a___b",
             "../a",
             "h_ost.x/a",
+            &"0".repeat(64),
         ] {
             assert!(Reference::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_image_is_no_digest() {
+        let digest = Digest::of(b"");
+        for bad in ["sha256", "sha256:1", &format!("a@{digest}"), digest.hex()] {
+            assert!(Reference::parse_name(bad).is_err(), "{bad}");
+        }
+        for good in ["sha512:1", "me/sha256:1", &format!("{}:1", digest.hex())] {
+            assert!(Reference::parse_name(good).is_ok(), "{good}");
         }
     }
 }

@@ -79,6 +79,7 @@ impl Engine {
             false => "WARNING! This will remove all dangling images.",
         };
         if !self.explain && !args.force && !confirmed(warning)? {
+            println!("Total reclaimed space: 0B");
             return Ok(0);
         }
         self.pass_on(

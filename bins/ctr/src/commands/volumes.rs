@@ -88,6 +88,7 @@ impl Engine {
         }
         let warning = "WARNING! This will remove all local volumes not used by at least one container.";
         if !args.force && !confirmed(warning)? {
+            println!("Total reclaimed space: 0B");
             return Ok(0);
         }
         let (removed, bytes) = volume::prune(&self.layout, |volume| filter.takes(volume))?;

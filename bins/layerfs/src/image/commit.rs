@@ -24,7 +24,7 @@ struct Parent {
 
 /// Commits and prints the image's id.
 pub fn run(layout: &Layout, args: &CommitArgs) -> Result<()> {
-    let names = args.tags.iter().map(|tag| import::parse_name(tag)).collect::<Result<Vec<Reference>>>()?;
+    let names = args.tags.iter().map(|tag| Reference::parse_name(tag)).collect::<Result<Vec<Reference>>>()?;
     let run_config = args.config.as_deref().map(read_config).transpose()?;
     // Whatever can be wrong with the words is found before the change is read.
     args.changes.iter().try_for_each(|instruction| change::apply(&mut RunConfig::default(), instruction))?;

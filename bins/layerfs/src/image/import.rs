@@ -15,7 +15,7 @@ use std::path::Path;
 /// Imports and prints the image's id.
 pub fn run(layout: &Layout, args: &ImportArgs) -> Result<()> {
     // Whatever can be wrong with the words is found before gigabytes are read.
-    let name = args.reference.as_deref().map(parse_name).transpose()?;
+    let name = args.reference.as_deref().map(Reference::parse_name).transpose()?;
     let mut config = RunConfig::default();
     for instruction in &args.changes {
         change::apply(&mut config, instruction)?;
@@ -51,15 +51,6 @@ fn refuse_address(file: &Path) -> Result<()> {
         ),
         None => Ok(()),
     }
-}
-
-/// Reads the name of an image that is to be stored: a digest cannot be given to it, it has one.
-pub fn parse_name(text: &str) -> Result<Reference> {
-    let name = Reference::parse(text)?;
-    if name.digest.is_some() {
-        anyhow::bail!("invalid reference format: {text:?}: an image is named by a tag, its digest is computed");
-    }
-    Ok(name)
 }
 
 /// Opens the file that an argument names; `-` is standard input.

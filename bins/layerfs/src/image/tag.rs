@@ -1,14 +1,14 @@
 //! `layerfs tag`: another name for an image.
 
 use crate::cli::TagArgs;
-use crate::image::{self, import, store};
+use crate::image::{self, store};
 use anyhow::{Context, Result};
 use layout::oci::image::Index;
-use layout::{Digest, Layout, images};
+use layout::{Digest, Layout, Reference, images};
 
 /// Tags.
 pub fn run(layout: &Layout, args: &TagArgs) -> Result<()> {
-    let name = import::parse_name(&args.reference)?;
+    let name = Reference::parse_name(&args.reference)?;
     store::edit_index(layout, |index| {
         // Looked for under the lock: it may have been removed a moment ago.
         let wanted = images::find(layout, &args.image)?;

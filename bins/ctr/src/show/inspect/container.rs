@@ -10,12 +10,16 @@ use layout::network::Network;
 use layout::oci::image::ImageConfig;
 use layout::{ContainerId, Layout, publish};
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 
 /// Docker's keys, in docker's order.
 pub fn document(layout: &Layout, id: &ContainerId, size: bool) -> Result<Value> {
     let state = life::state(layout, id)?;
     let container = layout.read_container(id)?;
     let dir = layout.container_dir(id);
+    // The other drivers have no file that others may read.
+    let has_file = container.host_config.log_config.kind == "json-file";
+    let log = if has_file { dir.log(id) } else { PathBuf::new() };
     let mut shown = json!({
         "Id": id,
         "Created": container.created,
@@ -26,7 +30,7 @@ pub fn document(layout: &Layout, id: &ContainerId, size: bool) -> Result<Value> 
         "ResolvConfPath": dir.resolv_conf(),
         "HostnamePath": dir.hostname(),
         "HostsPath": dir.hosts(),
-        "LogPath": dir.log(id),
+        "LogPath": log,
         "Name": format!("/{}", container.name),
         "RestartCount": state.restart_count,
         "Driver": "overlay2",
@@ -79,7 +83,7 @@ fn state_of(state: &State) -> Value {
 }
 
 /// Where OCI leaves a key out, docker shows that there is nothing.
-fn config(config: &Config) -> Value {
+pub fn config(config: &Config) -> Value {
     let run = &config.run;
     let mut shown = json!({
         "Hostname": config.hostname,
@@ -110,6 +114,9 @@ fn config(config: &Config) -> Value {
     all.extend(rest.into_iter().filter(|(key, value)| key != "Healthcheck" || !value.is_null()));
     if !run.stop_signal.is_empty() {
         all.insert("StopSignal".to_owned(), json!(run.stop_signal));
+    }
+    if let Some(seconds) = config.stop_timeout {
+        all.insert("StopTimeout".to_owned(), json!(seconds));
     }
     let others = run.extra.iter().filter(|(key, _)| !matches!(key.as_str(), "Healthcheck" | "OnBuild"));
     all.extend(others.map(|(key, value)| (key.clone(), value.clone())));

@@ -1,7 +1,10 @@
 //! An image's document.
 
+use super::container;
 use anyhow::Result;
+use layout::container::Config;
 use layout::images::{self, Image};
+use layout::oci::image::RunConfig;
 use layout::{Layout, Reference, time};
 use serde_json::{Value, json};
 
@@ -19,7 +22,7 @@ pub fn document(layout: &Layout, image: &Image) -> Result<Value> {
         "Created": config.created,
         "DockerVersion": config.extra.get("docker_version").and_then(Value::as_str).unwrap_or_default(),
         "Author": config.author.as_deref().unwrap_or_default(),
-        "Config": config.config,
+        "Config": run_config(&config.config),
         "Architecture": config.architecture,
         "Os": config.os,
         "Size": size,
@@ -34,6 +37,17 @@ pub fn document(layout: &Layout, image: &Image) -> Result<Value> {
         shown["Variant"] = json!(variant);
     }
     Ok(shown)
+}
+
+/// As of a container that is made of it; but what the image says nothing about is null.
+fn run_config(run: &RunConfig) -> Value {
+    let mut shown = container::config(&Config { run: run.clone(), ..Config::default() });
+    for (key, is_said) in [("Env", run.env.is_some()), ("Labels", run.labels.is_some())] {
+        if !is_said {
+            shown[key] = Value::Null;
+        }
+    }
+    shown
 }
 
 fn familiar(reference: &str) -> String {
