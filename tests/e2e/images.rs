@@ -34,7 +34,10 @@ fn a_commit_holds_what_the_container_changed_and_how_it_was_run() {
     let inspected = sandbox.ctr(["image", "inspect", "made:1"]).ok().json();
     let made = &inspected[0];
     let config = json!({"Env": ["A=b"], "Cmd": ["cat", "/new"], "WorkingDir": "/tmp", "ExposedPorts": {"80/tcp": {}}});
-    assert_eq!((&made["Id"], &made["Config"]), (&json!(id), &config));
+    let mut said = made["Config"].clone();
+    // What the image says nothing about is shown, as by docker.
+    said.as_object_mut().unwrap().retain(|_, value| !value.is_null() && *value != json!("") && *value != json!(false));
+    assert_eq!((&made["Id"], &said), (&json!(id), &config));
     assert_eq!((&made["Author"], &made["Comment"]), (&json!("Ada <ada@example.com>"), &json!("a note")));
     let parent = sandbox.ctr(["image", "inspect", "-f", "{{.Id}}", "bare"]).ok();
     assert_eq!(made["Parent"], json!(parent.text()));
