@@ -118,6 +118,11 @@ impl Wanted<'_> {
             }
             // Whoever had it before may have published it meanwhile, which `None` says as well.
             if let Some(part) = Part::lock(&path, self.blob.size)? {
+                // Or between our looking for it and our having the file, which then is a new one.
+                if target.exists() {
+                    part.remove()?;
+                    return Ok(None);
+                }
                 return Ok(Some(part));
             }
             if !tell(Event::Waits) {
