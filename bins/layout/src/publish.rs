@@ -9,7 +9,7 @@ use crate::Layout;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -94,6 +94,18 @@ fn line(mut text: Vec<u8>) -> Vec<u8> {
 /// # Errors
 /// The file's name with the cause: not there, or not of the form that the layout says, with line and column.
 pub fn read_json<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T> {
-    let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("read {}", file.display()))
+    let there = read_json_if_there(file)?;
+    there.ok_or(io::ErrorKind::NotFound).map_err(io::Error::from).with_context(|| format!("read {}", file.display()))
+}
+
+/// Reads a JSON file that may as well not be there, which costs no more than asking for it.
+///
+/// # Errors
+/// As [`read_json`].
+pub fn read_json_if_there<T: serde::de::DeserializeOwned>(file: &Path) -> Result<Option<T>> {
+    let bytes = match std::fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.with_context(|| format!("read {}", file.display()))?,
+    };
+    serde_json::from_slice(&bytes).map(Some).with_context(|| format!("read {}", file.display()))
 }

@@ -157,7 +157,10 @@ impl Layout {
 
     /// Reads `state.json`: what is beside it, on another disk, is newer ([`Layout::write_state`]).
     pub fn read_state(&self, id: &ContainerId) -> Result<State> {
-        publish::read_json(&self.last_state(id)).or_else(|_| publish::read_json(&self.container_dir(id).state_json()))
+        match publish::read_json_if_there(&self.last_state(id))? {
+            Some(newer) => Ok(newer),
+            None => publish::read_json(&self.container_dir(id).state_json()),
+        }
     }
 
     /// Writes `state.json`. Where that cannot be, because the disk is full, it goes to the run folder until there is room: how a
