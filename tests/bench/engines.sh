@@ -46,10 +46,11 @@ for engine in "${engines[@]}"; do
     "$engine" rm -f polite > /dev/null
 done
 
-# --- the parent of a container, when it has passed on a megabyte
+# --- the parent of a container, when it has passed on a megabyte, and then had nothing to do for a while
 id=$(ctr run -d --name idle bench sh -c "yes | head -c 1000000; sleep 1000")
 until [ "$(ctr logs idle | wc -c)" -ge 1000000 ]; do sleep 0.1; done
 shim=$(pgrep -f "ctr shim create $id")
+sleep 2
 # The program's own pages are one copy for all shims and for ctr itself: what another shim takes is the second figure.
 peak['ctr: a shim']=$(awk '/^VmRSS/ {print $2}' "/proc/$shim/status")
 peak['ctr: a shim, its share']=$(awk '/^Pss:/ {print $2}' "/proc/$shim/smaps_rollup")

@@ -34,7 +34,7 @@ done
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/ctr-bench-XXXXXX")
 group=ctr-bench-$$-${tmp##*-} # the cgroup that every engine's cgroups are inside of, where the engine can be told
 PATH=$CTR_BIN_DIR:$PATH
-unset CTR_UNSHARE_RUN CTR_CGSET CTR_MKROOTFS CTR_LAYERFS CTR_PORTFWD CTR_IMGBUILD CTR_CTR
+unset RUST_BACKTRACE CTR_UNSHARE_RUN CTR_CGSET CTR_MKROOTFS CTR_LAYERFS CTR_PORTFWD CTR_IMGBUILD CTR_CTR
 export CTR_ROOT=$tmp/ctr/root CTR_RUN=$tmp/ctr/run
 declare -A daemons=() # name -> pid: they end with the script
 here=$(dirname "$0")

@@ -9,22 +9,15 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
-/// Input that the process has not read yet; beyond this, the caller waits.
-const MAX_INPUT: usize = 1 << 20;
-
 struct Serving<'a> {
     streams: Streams,
     pidfd: &'a OwnedFd,
     client: Option<Client>,
-    /// Input that the process has not taken yet.
-    input: Vec<u8>,
-    /// Whether the input ends after what is queued.
-    input_ends: bool,
 }
 
 /// Serves a process until it has ended; gives its exit code. What it writes when nobody is there is dropped.
 pub fn serve(streams: Streams, pidfd: &OwnedFd, client: Option<Client>) -> Result<u8> {
-    let mut serving = Serving { streams, pidfd, client, input: Vec::new(), input_ends: false };
+    let mut serving = Serving { streams, pidfd, client };
     while !serving.turn()? {}
     let code = exit_code(pidfd);
     // What it has written is in the pipes now. What others write there later, which it has left behind, is not its output.
@@ -41,15 +34,14 @@ pub fn serve(streams: Streams, pidfd: &OwnedFd, client: Option<Client>) -> Resul
 impl Serving<'_> {
     /// Waits for something to happen (poll(2)), and deals with it. `true` when the process has ended.
     fn turn(&mut self) -> Result<bool> {
-        let (mut fds, inputs, outputs) = (vec![PollFd::new(self.pidfd, PollFlags::IN)], 1, self.streams.outputs.len());
-        let stdin = self.streams.stdin.as_ref().filter(|_| !self.input.is_empty());
-        fds.extend(stdin.map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
-        let first_output = inputs + usize::from(stdin.is_some());
+        let mut fds = vec![PollFd::new(self.pidfd, PollFlags::IN)];
+        fds.extend(self.streams.input.behind().map(|input| PollFd::new(input, PollFlags::OUT)));
+        // Nobody else gets what it writes: it waits with us for a caller that is behind.
         let reads = !self.client.as_ref().is_some_and(Client::is_behind);
-        fds.extend(self.streams.outputs.iter().filter(|_| reads).map(|(_, fd)| PollFd::new(fd, PollFlags::IN)));
-        let the_client = fds.len();
+        let files = self.streams.outputs.iter().filter_map(|output| output.file.as_ref());
+        fds.extend(files.filter(|_| reads).map(|file| PollFd::new(file, PollFlags::IN)));
         if let Some(client) = &self.client {
-            let reading = if self.input.len() < MAX_INPUT { PollFlags::IN } else { PollFlags::empty() };
+            let reading = if self.streams.input.is_full() { PollFlags::empty() } else { PollFlags::IN };
             let writing = if client.has_output() { PollFlags::OUT } else { PollFlags::empty() };
             fds.push(PollFd::new(client, reading | writing));
         }
@@ -57,38 +49,29 @@ impl Serving<'_> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("wait for events"),
         }
-        let woken: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let woken = |fd: Option<&PollFd>| fd.is_some_and(|fd| !fd.revents().is_empty());
+        let (ended, asked) = (woken(fds.first()), self.client.is_some() && woken(fds.last()));
         drop(fds);
-        for i in 0..if reads { outputs } else { 0 } {
-            if woken[first_output + i] {
-                self.read_output(i);
-            }
+        // None of these waits, whoever it was that woke us.
+        for i in 0..if reads { self.streams.outputs.len() } else { 0 } {
+            self.read_output(i);
         }
-        self.streams.outputs.retain(|(kind, _)| *kind != Kind::Control);
-        if woken.get(the_client).is_some_and(|woken| *woken) {
+        if asked {
             self.serve_client();
         }
-        self.feed_input();
-        Ok(woken[0])
+        self.streams.input.feed();
+        Ok(ended)
     }
 
-    /// Reads once from an output, for the caller. `false` when there was nothing; the mark of an end has the output forgotten.
+    /// Reads once from an output, for the caller. `false` when there was nothing.
     fn read_output(&mut self, i: usize) -> bool {
         let mut buffer = [0; 32 << 10];
-        let (kind, fd) = &mut self.streams.outputs[i];
-        match rustix::io::read(&*fd, &mut buffer) {
-            Ok(n) if n > 0 => {
-                if let (Some(client), Kind::Stdout | Kind::Stderr) = (&mut self.client, *kind) {
-                    client.send(*kind, &buffer[..n]);
-                }
-                true
-            }
-            Err(Errno::AGAIN | Errno::INTR) => false,
-            _ => {
-                *kind = Kind::Control;
-                false
-            }
+        let output = &mut self.streams.outputs[i];
+        let Some(bytes) = output.read(&mut buffer) else { return false };
+        if let Some(client) = &mut self.client {
+            client.send(output.kind, bytes);
         }
+        true
     }
 
     /// Takes what the caller sends. When it is gone, the process reads an end, unless it has a terminal.
@@ -97,8 +80,8 @@ impl Serving<'_> {
         client.flush();
         for (kind, payload) in client.receive() {
             match kind {
-                Kind::Stdin if payload.is_empty() => self.input_ends = !self.streams.tty,
-                Kind::Stdin => self.input.extend_from_slice(&payload),
+                Kind::Stdin if payload.is_empty() => self.streams.end_input(),
+                Kind::Stdin => self.streams.input.push(&payload),
                 Kind::Control => {
                     if let Ok(Control::Resize { rows, cols }) = serde_json::from_slice(&payload) {
                         self.streams.resize(rows, cols);
@@ -109,29 +92,7 @@ impl Serving<'_> {
         }
         if !client.alive {
             self.client = None;
-            self.input_ends |= !self.streams.tty;
-        }
-    }
-
-    /// Gives the process what it can take of the input.
-    fn feed_input(&mut self) {
-        let Some(stdin) = &self.streams.stdin else {
-            self.input.clear();
-            return;
-        };
-        if !self.input.is_empty() {
-            match rustix::io::write(stdin, &self.input) {
-                Ok(n) => drop(self.input.drain(..n)),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // It has closed its input: nobody will ever read the rest.
-                Err(_) => {
-                    self.input.clear();
-                    self.input_ends = true;
-                }
-            }
-        }
-        if self.input.is_empty() && self.input_ends {
-            self.streams.stdin = None;
+            self.streams.end_input();
         }
     }
 }

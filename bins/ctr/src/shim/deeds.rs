@@ -3,7 +3,7 @@
 use super::Shim;
 use super::process::Process;
 use crate::protocol::Deed;
-use crate::{life, runtime, signal, sys};
+use crate::{life, runtime, signal};
 use anyhow::{Result, bail};
 use layout::container::Status;
 use std::time::Instant;
@@ -39,7 +39,6 @@ impl Shim {
         self.state.started_at = layout::time::now();
         self.publish_state()?;
         self.note("start", &[]);
-        sys::give_back_code();
         Ok(())
     }
 

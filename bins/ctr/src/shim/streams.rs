@@ -7,6 +7,7 @@ use layout::container::Container;
 use layout::tool::Call;
 use layout::{Layout, exit, socket};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
 use std::io::{IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -15,14 +16,35 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+/// Input that is kept until the process reads it; beyond this, who sends it waits.
+const MAX_INPUT: usize = 64 << 10;
+
 /// The shim's ends.
 pub struct Streams {
-    /// What is written here, the container reads. None when its input is `/dev/null`, or closed.
-    pub stdin: Option<OwnedFd>,
-    /// What the container writes, and as which stream it counts.
-    pub outputs: Vec<(Kind, OwnedFd)>,
+    /// What the process reads.
+    pub input: Input,
+    /// What it writes.
+    pub outputs: Vec<Output>,
     /// Whether it is a terminal.
     pub tty: bool,
+}
+
+/// What the process is to read, in the order in which it came.
+pub struct Input {
+    /// What is written here, the process reads. None when its input is `/dev/null`, or closed.
+    file: Option<OwnedFd>,
+    /// What it has not taken yet.
+    queue: Vec<u8>,
+    /// Whether the input ends after that.
+    ends: bool,
+}
+
+/// One stream that the process writes.
+pub struct Output {
+    /// As which stream it counts.
+    pub kind: Kind,
+    /// Where it is read. None when its end was read.
+    pub file: Option<OwnedFd>,
 }
 
 /// Runs the runtime's `create` and gives our ends of the streams that the container got.
@@ -50,13 +72,7 @@ fn with_pipes(call: &Call, input: bool) -> Result<Streams> {
     let (mut stderr, stderr_end) = std::io::pipe().context("make the container's standard error")?;
     let child = call.command()?.stdin(stdin).stdout(stdout_end).stderr(stderr_end).spawn();
     wait_for_create(child.with_context(|| format!("run {}", call.tool.name()))?, &mut stderr)?;
-    let streams = Streams {
-        stdin: stdin_end,
-        outputs: vec![(Kind::Stdout, stdout.into()), (Kind::Stderr, stderr.into())],
-        tty: false,
-    };
-    streams.set_nonblocking()?;
-    Ok(streams)
+    Streams::new(stdin_end, vec![(Kind::Stdout, stdout.into()), (Kind::Stderr, stderr.into())], false)
 }
 
 /// The runtime makes the terminal, inside of the container, and sends its other side through a socket.
@@ -68,9 +84,7 @@ fn with_terminal(call: &Call, socket: &Path) -> Result<Streams> {
     let master = receive_terminal(&console)?;
     std::fs::remove_file(socket).context("remove the console socket")?;
     let stdin = master.try_clone().context("duplicate the terminal")?;
-    let streams = Streams { stdin: Some(stdin), outputs: vec![(Kind::Stdout, master)], tty: true };
-    streams.set_nonblocking()?;
-    Ok(streams)
+    Streams::new(Some(stdin), vec![(Kind::Stdout, master)], true)
 }
 
 /// Waits for the runtime. Until it has succeeded, only the runtime itself can have written to the error stream.
@@ -119,21 +133,89 @@ fn receive_terminal(console: &UnixListener) -> Result<OwnedFd> {
 }
 
 impl Streams {
-    /// The loop must never wait in a read or a write.
-    fn set_nonblocking(&self) -> Result<()> {
-        for fd in self.outputs.iter().map(|(_, fd)| fd).chain(&self.stdin) {
-            let flags = rustix::fs::fcntl_getfl(fd).context("read a stream's flags")?;
-            rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).context("make a stream non-blocking")?;
+    /// The loop must never wait in a read or a write of them.
+    fn new(input: Option<OwnedFd>, outputs: Vec<(Kind, OwnedFd)>, tty: bool) -> Result<Streams> {
+        for file in outputs.iter().map(|(_, file)| file).chain(&input) {
+            let flags = rustix::fs::fcntl_getfl(file).context("read a stream's flags")?;
+            rustix::fs::fcntl_setfl(file, flags | OFlags::NONBLOCK).context("make a stream non-blocking")?;
         }
-        Ok(())
+        let input = Input { file: input, queue: Vec::new(), ends: false };
+        let outputs = outputs.into_iter().map(|(kind, file)| Output { kind, file: Some(file) }).collect();
+        Ok(Streams { input, outputs, tty })
+    }
+
+    /// Nothing comes after what has come. A terminal stays open: its users come and go.
+    pub fn end_input(&mut self) {
+        if !self.tty {
+            self.input.end();
+        }
     }
 
     /// Sets the terminal's size; without a terminal there is none to set.
     pub fn resize(&self, rows: u16, cols: u16) {
-        if let (true, Some((_, master))) = (self.tty, self.outputs.first()) {
+        let master = self.outputs.first().and_then(|output| output.file.as_ref());
+        if let (true, Some(master)) = (self.tty, master) {
             let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
             // The terminal may be gone already, with the container.
             let _ = rustix::termios::tcsetwinsize(master, size);
+        }
+    }
+}
+
+impl Input {
+    /// Adds bytes, and gives the process what it can take.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.queue.extend_from_slice(bytes);
+        self.feed();
+    }
+
+    /// Nothing comes after what is there.
+    fn end(&mut self) {
+        self.ends = true;
+        self.feed();
+    }
+
+    /// Gives the process what it can take.
+    pub fn feed(&mut self) {
+        let Some(file) = &self.file else { return self.queue.clear() };
+        if !self.queue.is_empty() {
+            match rustix::io::write(file, &self.queue) {
+                Ok(n) => drop(self.queue.drain(..n)),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // It has closed its input: nobody will ever read the rest.
+                Err(_) => {
+                    self.queue.clear();
+                    self.ends = true;
+                }
+            }
+        }
+        if self.queue.is_empty() && self.ends {
+            self.file = None;
+        }
+    }
+
+    /// Whether the process is far behind.
+    pub fn is_full(&self) -> bool {
+        self.queue.len() >= MAX_INPUT
+    }
+
+    /// What becomes writable when the process can take more of what waits for it.
+    pub fn behind(&self) -> Option<&OwnedFd> {
+        self.file.as_ref().filter(|_| !self.queue.is_empty())
+    }
+}
+
+impl Output {
+    /// Reads once, at most a buffer full: the bytes. None when there are none, now or for ever.
+    pub fn read<'a>(&mut self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        match rustix::io::read(self.file.as_ref()?, &mut *buffer) {
+            Ok(n) if n > 0 => Some(&buffer[..n]),
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            // The end, which a terminal says with EIO.
+            _ => {
+                self.file = None;
+                None
+            }
         }
     }
 }

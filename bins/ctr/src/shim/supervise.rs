@@ -7,8 +7,8 @@ use super::health::{Check, Monitor};
 use super::log::Log;
 use super::restart::BackOff;
 use super::streams::Streams;
-use super::traffic::MAX_INPUT;
-use crate::protocol::{Control, Kind};
+use crate::protocol::Control;
+use crate::sys;
 use anyhow::{Context, Result};
 use layout::container::{Health, Status};
 use layout::exit;
@@ -16,7 +16,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is read from an output at once: all that a pipe holds.
 const READ: usize = 64 << 10;
@@ -25,15 +25,14 @@ const READ: usize = 64 << 10;
 /// streams in hand (`--pid host`) may write for ever.
 const MAX_LAST_READS: usize = 32;
 
+/// After so long without anything to do, the next thing to do is taken to be far away.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// What the loop keeps.
 pub struct Supervisor {
     pub(super) shim: Shim,
     pub(super) log: Log,
     pub(super) clients: Vec<Client>,
-    /// Input that the container has not taken yet.
-    pub(super) input: Vec<u8>,
-    /// Whether the input ends after what is queued.
-    pub(super) input_ends: bool,
     /// What was read last; here, so that it is there once.
     pub(super) buffer: Box<[u8]>,
     pub(super) back_off: BackOff,
@@ -42,6 +41,8 @@ pub struct Supervisor {
     /// When it has had its time to end by itself.
     pub(super) kill_at: Option<Instant>,
     pub(super) health: Option<Monitor>,
+    /// When it has been quiet for long enough to give back the memory that what has happened needed.
+    pub(super) rest_at: Option<Instant>,
 }
 
 /// Serves the container until it has ended, then takes it down.
@@ -50,13 +51,12 @@ pub fn supervise(shim: Shim, log: Log) -> Result<()> {
         shim,
         log,
         clients: Vec::new(),
-        input: Vec::new(),
-        input_ends: false,
         buffer: vec![0; READ].into(),
         back_off: BackOff::default(),
         restart_at: None,
         kill_at: None,
         health: None,
+        rest_at: None,
     };
     let ended = supervisor.serve()?;
     let word = supervisor.shim.finish(ended);
@@ -90,7 +90,11 @@ impl Supervisor {
         let signal_file = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .context("make a file for signals")?;
         loop {
-            for source in self.wait(&signal_file)? {
+            let sources = self.wait(&signal_file)?;
+            if !sources.is_empty() {
+                self.rest_at = Some(Instant::now() + QUIET);
+            }
+            for source in sources {
                 let ended = match source {
                     Source::Process => self.process_ended(),
                     Source::Client(i) => self.serve_client(i),
@@ -107,9 +111,6 @@ impl Supervisor {
                 return Ok(ended);
             }
             self.part_with_clients();
-            if let Some(streams) = self.streams() {
-                streams.outputs.retain(|(kind, _)| *kind != Kind::Control);
-            }
         }
     }
 
@@ -117,7 +118,11 @@ impl Supervisor {
         match source {
             Source::Signal => self.signal(signals),
             Source::Listener => self.accept(),
-            Source::Input => self.feed_input(),
+            Source::Input => {
+                if let Some(streams) = self.streams() {
+                    streams.input.feed();
+                }
+            }
             Source::Output(i) => drop(self.read_output(i)),
             Source::ProbeOutput => {
                 if let Some(probe) = self.health.as_mut().and_then(|monitor| monitor.probe.as_mut()) {
@@ -140,8 +145,9 @@ impl Supervisor {
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
             PollFd::new(&self.shim.listener, PollFlags::IN),
         ];
+        let full = self.shim.process.as_ref().is_some_and(|process| process.streams.input.is_full());
         for (i, client) in self.clients.iter().enumerate() {
-            let reading = if self.input.len() < MAX_INPUT { PollFlags::IN } else { PollFlags::empty() };
+            let reading = if full { PollFlags::empty() } else { PollFlags::IN };
             let writing = if client.has_output() { PollFlags::OUT } else { PollFlags::empty() };
             sources.push(Source::Client(i));
             fds.push(PollFd::new(client, reading | writing));
@@ -155,13 +161,15 @@ impl Supervisor {
             fds.push(PollFd::new(&probe.pidfd, PollFlags::IN));
         }
         if let Some(process) = &self.shim.process {
-            if let (Some(stdin), false) = (&process.streams.stdin, self.input.is_empty()) {
+            if let Some(input) = process.streams.input.behind() {
                 sources.push(Source::Input);
-                fds.push(PollFd::new(stdin, PollFlags::OUT));
+                fds.push(PollFd::new(input, PollFlags::OUT));
             }
-            for (i, (_, fd)) in process.streams.outputs.iter().enumerate() {
-                sources.push(Source::Output(i));
-                fds.push(PollFd::new(fd, PollFlags::IN));
+            for (i, output) in process.streams.outputs.iter().enumerate() {
+                if let Some(file) = &output.file {
+                    sources.push(Source::Output(i));
+                    fds.push(PollFd::new(file, PollFlags::IN));
+                }
             }
             // The end comes last: what was written and asked for before it is served first.
             sources.push(Source::Process);
@@ -194,7 +202,7 @@ impl Supervisor {
     /// When there is something to do though nothing happens. The clock is the kernel's monotonic one: nobody can set it.
     fn next_due(&self) -> Option<Instant> {
         let check = self.health.as_ref().filter(|_| self.is_running()).map(Monitor::deadline);
-        [self.restart_at, self.kill_at, check].into_iter().flatten().min()
+        [self.restart_at, self.kill_at, check, self.rest_at].into_iter().flatten().min()
     }
 
     fn is_running(&self) -> bool {
@@ -213,6 +221,10 @@ impl Supervisor {
             if let Some(process) = &self.shim.process {
                 process.signal(rustix::process::Signal::KILL);
             }
+        }
+        if self.rest_at.is_some_and(|due| due <= now) {
+            self.rest_at = None;
+            sys::give_back_code();
         }
         match self.restart_at {
             Some(_) if self.shim.ends_for_good => Some(Ended::Exited(self.shim.state.exit_code as u8)),
@@ -270,7 +282,7 @@ impl Supervisor {
         for i in 0..outputs {
             // What is in the pipes now is all: with the first process of the namespace all others have ended.
             for _ in 0..MAX_LAST_READS {
-                if self.shim.process.as_ref()?.streams.outputs[i].0 == Kind::Control || !self.read_output(i) {
+                if !self.read_output(i) {
                     break;
                 }
             }
@@ -287,7 +299,6 @@ impl Supervisor {
         for client in self.clients.iter_mut().filter(|client| client.attached) {
             client.part(&ended);
         }
-        (self.input, self.input_ends) = (Vec::new(), false);
         self.restart_at = Some(Instant::now() + self.back_off.after(self.shim.started.elapsed()));
         self.shim.wait_for_restart();
         None

@@ -2,28 +2,23 @@
 
 use super::clients::Client;
 use super::ending::Ended;
-use super::streams::Streams;
 use super::supervise::Supervisor;
 use crate::protocol::{Control, Kind};
 use layout::exit;
-
-/// Input that the container has not read yet; beyond this, clients wait.
-pub const MAX_INPUT: usize = 64 << 10;
+use std::time::Instant;
 
 impl Supervisor {
     /// Forgets the clients that are gone. The input of a container that was started with one (`run -i`) ends with it.
     pub(super) fn part_with_clients(&mut self) {
         let typed_in = |client: &Client| client.typed && !client.alive;
         if self.clients.iter().any(typed_in) && self.input_ends_with_the_client() {
-            self.input_ends = true;
-            self.feed_input();
+            self.end_input();
         }
         self.clients.retain(|client| client.alive);
     }
 
-    pub(super) fn input_ends_with_the_client(&self) -> bool {
-        let config = &self.shim.container.config;
-        config.stdin_once && !config.tty
+    fn input_ends_with_the_client(&self) -> bool {
+        self.shim.container.config.stdin_once
     }
 
     pub(super) fn accept(&mut self) {
@@ -32,53 +27,25 @@ impl Supervisor {
         }
     }
 
-    /// Gives the container what it can take of the input.
-    pub(super) fn feed_input(&mut self) {
-        let Some(Streams { stdin: Some(stdin), .. }) = self.shim.process.as_ref().map(|process| &process.streams)
-        else {
-            self.input.clear();
-            return;
-        };
-        match rustix::io::write(stdin, &self.input) {
-            Ok(n) => drop(self.input.drain(..n)),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            // It has closed its input: nobody will ever read the rest.
-            Err(_) => {
-                self.input.clear();
-                self.input_ends = true;
-            }
-        }
-        if self.input.is_empty()
-            && self.input_ends
-            && let Some(streams) = self.streams()
-        {
-            streams.stdin = None;
+    fn end_input(&mut self) {
+        if let Some(streams) = self.streams() {
+            streams.end_input();
         }
     }
 
     /// Reads once from an output; to the log and to all who are attached. `false` when there was nothing.
     pub(super) fn read_output(&mut self, i: usize) -> bool {
         let Some(process) = &mut self.shim.process else { return false };
-        let (kind, fd) = &mut process.streams.outputs[i];
-        match rustix::io::read(&*fd, &mut *self.buffer) {
-            Ok(n) if n > 0 => {
-                let (kind, bytes) = (*kind, &self.buffer[..n]);
-                // A log that cannot be written (a full disk) must not take the container down with it.
-                if let Err(error) = self.log.write(kind, bytes) {
-                    self.shim.state.error = format!("{error:#}");
-                }
-                for client in self.clients.iter_mut().filter(|client| client.attached) {
-                    client.send(kind, bytes);
-                }
-                true
-            }
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
-            // The end, which a terminal says with EIO. The mark has the loop drop it after this round.
-            _ => {
-                *kind = Kind::Control;
-                false
-            }
+        let output = &mut process.streams.outputs[i];
+        let Some(bytes) = output.read(&mut self.buffer) else { return false };
+        // A log that cannot be written (a full disk) must not take the container down with it.
+        if let Err(error) = self.log.write(output.kind, bytes) {
+            self.shim.state.error = format!("{error:#}");
         }
+        for client in self.clients.iter_mut().filter(|client| client.attached) {
+            client.send(output.kind, bytes);
+        }
+        true
     }
 
     /// Serves one client; a start that fails, or an abort, ends the container.
@@ -105,13 +72,16 @@ impl Supervisor {
         None
     }
 
-    pub(super) fn take_input(&mut self, bytes: &[u8]) {
+    /// Input from a client; its end is said with none.
+    fn take_input(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.input.extend_from_slice(bytes);
+            // One that waits for its next start has no process, and takes nothing.
+            if let Some(streams) = self.streams() {
+                streams.input.push(bytes);
+            }
         } else if self.input_ends_with_the_client() {
-            self.input_ends = true;
+            self.end_input();
         }
-        self.feed_input();
     }
 
     pub(super) fn obey(&mut self, i: usize, word: Control) -> Option<Ended> {
@@ -135,6 +105,7 @@ impl Supervisor {
                 Ok(()) => {
                     self.clients[i].say(&Control::Started);
                     self.watch_health();
+                    self.rest_at = Some(Instant::now());
                 }
                 Err(error) => {
                     return Some(Ended::Failed { code: exit::code_of(&error), message: format!("{error:#}") });
