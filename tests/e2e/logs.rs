@@ -64,18 +64,47 @@ fn a_log_is_rotated_and_read_over_its_files() {
 #[test]
 fn a_follower_misses_nothing_when_the_log_is_rotated() {
     let sandbox = Sandbox::with_base();
+    let (size, files) = (["--log-opt", "max-size=100k"], ["--log-opt", "max-file=100"]);
+    follow(&sandbox, "plain", &[&size[..], &files].concat());
+    for (name, options) in [("packed", &["--log-opt", "compress=true"][..]), ("local", &["--log-driver", "local"])] {
+        follow(&sandbox, name, &[&size[..], &files, options].concat());
+        // Who compresses is nobody's child by now, and may still be at it.
+        let logs = dir(&sandbox, name).join(if name == "local" { "local-logs" } else { "." });
+        let names = || -> Vec<String> {
+            let entries = std::fs::read_dir(&logs).unwrap().flatten();
+            let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+            names.filter(|name| name.contains(".log.")).collect()
+        };
+        let all = poll_until(60, "the end of compressing", || {
+            let names = names();
+            (names.len() > 2 && names.iter().all(|name| name.ends_with(".gz"))).then_some(names)
+        });
+        assert!((1..=all.len()).all(|i| all.iter().any(|name| name.ends_with(&format!(".log.{i}.gz")))), "{all:?}");
+        let whole = sandbox.ctr(["logs", name]).ok();
+        check_lines(&whole.stdout);
+        let tail = sandbox.ctr(["logs", "-n", "19001", name]).ok();
+        assert_eq!((tail.stdout.lines().count(), tail.stdout.lines().next()), (19_001, Some("1001")));
+        sandbox.sh(&format!("zcat {}/*.log.1.gz | grep -a -q stdout", logs.display())).ok();
+    }
+}
+
+/// Runs what says 20,000 lines, and has them followed as they come.
+fn follow(sandbox: &Sandbox, name: &str, options: &[&str]) {
     // The follower is there before the first line.
-    let script = "read line < /go; seq 20000; echo end";
-    let options = ["--log-opt", "max-size=100k", "--log-opt", "max-file=100"];
-    let run = [&["run", "-d", "--name", "box"][..], &options, &["base", "sh", "-c", &format!("mkfifo /go; {script}")]];
-    sandbox.ctr(run.concat()).ok();
+    let script = "mkfifo /go; read line < /go; seq 20000; echo end";
+    sandbox.ctr([&["run", "-d", "--name", name][..], options, &["base", "sh", "-c", script]].concat()).ok();
     let mut follower = sandbox.tool("ctr");
-    let mut follower = follower.args(["logs", "-f", "box"]).stdout(Stdio::piped()).spawn().unwrap();
-    poll_until(60, "the fifo", || (sandbox.ctr(["exec", "box", "test", "-p", "/go"]).code == 0).then_some(()));
-    sandbox.ctr(["exec", "box", "sh", "-c", "echo > /go"]).ok();
+    let mut follower = follower.args(["logs", "-f", name]).stdout(Stdio::piped()).spawn().unwrap();
+    poll_until(60, "the fifo", || (sandbox.ctr(["exec", name, "test", "-p", "/go"]).code == 0).then_some(()));
+    sandbox.ctr(["exec", name, "sh", "-c", "echo > /go"]).ok();
     let mut text = String::new();
     follower.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert!(follower.wait().unwrap().success());
+    check_lines(&text);
+    sandbox.ctr(["wait", name]).ok();
+}
+
+fn check_lines(text: &str) {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 20_001);
     assert!(lines.iter().take(20_000).enumerate().all(|(i, line)| *line == (i + 1).to_string()));
@@ -84,13 +113,29 @@ fn a_follower_misses_nothing_when_the_log_is_rotated() {
 #[test]
 fn lines_are_chosen_by_time_wherever_the_clock_was() {
     let sandbox = Sandbox::with_base();
-    let options = ["--log-opt", "tag={{.Name}}/x", "--log-opt", "labels=who", "-l", "who=me"];
+    let options =
+        ["--log-opt", "tag={{.Name}}/{{index .ContainerLabels \"who\"}}", "--log-opt", "labels=who", "-l", "who=me"];
+    let more =
+        ["--log-opt", "labels-regex=^a\\.", "--log-opt", "env-regex=^V", "-l", "a.b=1", "-l", "ab=2", "-e", "V=<3"];
+    let options = [&options[..], &more].concat();
     run(&sandbox, "box", &options, "echo now");
     let id = sandbox.ctr(["ps", "-aq", "--no-trunc"]).ok();
     let file = dir(&sandbox, "box").join(format!("{}-json.log", id.text()));
     let now = std::fs::read_to_string(&file).unwrap();
-    assert!(now.contains(r#","stream":"stdout","attrs":{"tag":"box/x","who":"me"},"time":"#), "{now}");
-    sandbox.ctr(["logs", "--details", "box"]).ok().prints("tag=box/x,who=me now");
+    assert!(
+        now.contains(r#","stream":"stdout","attrs":{"V":"\u003c3","a.b":"1","tag":"box/me","who":"me"},"time":"#),
+        "{now}"
+    );
+    sandbox.ctr(["logs", "--details", "box"]).ok().prints("V=<3,a.b=1,tag=box/me,who=me now");
+    for (option, said) in [
+        (
+            "tag={{.No}}",
+            "template: log-tag:1:2: executing \"log-tag\" at <.No>: can't evaluate field No in type *logger.Info",
+        ),
+        ("env-regex=(", "error parsing regexp: "),
+    ] {
+        sandbox.ctr(["run", "--rm", "--log-opt", option, "base", "true"]).exits(125).says(said);
+    }
     // Set back in the middle.
     let line =
         |text: &str, time: &str| format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"{time}\"}}\n");

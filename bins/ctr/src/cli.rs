@@ -257,6 +257,11 @@ pub enum ShimCommand {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Compress the older files of a log
+    Compress {
+        /// The file that is written to
+        log: std::path::PathBuf,
+    },
     /// Have the shim run COMMAND, and note what it means for the container
     Tell {
         /// The container's id

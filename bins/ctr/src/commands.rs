@@ -160,6 +160,7 @@ impl Engine {
                 let wanted = Wanted { tty, input: interactive && !detach, attached, command };
                 session::run(&self.layout, &id.parse()?, &exec, &wanted)
             }
+            ShimCommand::Compress { log } => shim::log::rotate::compress_all(&log).map(|()| 0),
             ShimCommand::Tell { id, what, command } => {
                 let what = clap::ValueEnum::from_str(&what, false).map_err(anyhow::Error::msg)?;
                 client::tell(&self.layout, &id.parse()?, what, &command).map(|()| 0)

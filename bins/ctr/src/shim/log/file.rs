@@ -1,16 +1,17 @@
-//! A file of log lines, and its rotation: when it is big enough it gets the number 1, that with the number 1 gets 2, and
-//! so on; the last goes.
+//! A file of log lines.
 
 use super::lines::Line;
 use super::options::{Driver, Options};
-use super::{json, local, tag};
+use super::{json as json_file, local, rotate, tag};
+use crate::show::template::to_json;
 use anyhow::{Context, Result};
 use layout::container::Container;
 use layout::{ContainerId, Layout};
+use serde_json::json;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 
 /// Lines are gathered up to so many bytes before they are written.
 const GATHERED: usize = 64 << 10;
@@ -35,14 +36,6 @@ pub fn place(layout: &Layout, id: &ContainerId, options: &Options) -> Option<(Pa
     options.has_file.then_some((path, options.driver == Driver::JsonFile))
 }
 
-/// The file with a number; 0 is the one that is written to.
-pub fn numbered(path: &Path, number: u32) -> PathBuf {
-    match number {
-        0 => path.to_owned(),
-        number => PathBuf::from(format!("{}.{number}", path.display())),
-    }
-}
-
 /// A log file, open for more.
 pub struct LogFile {
     path: PathBuf,
@@ -50,6 +43,7 @@ pub struct LogFile {
     size: u64,
     limit: Option<u64>,
     files: u32,
+    compress: bool,
     format: Format,
     /// Lines that are not written yet, whole.
     gathered: Vec<u8>,
@@ -66,12 +60,12 @@ impl LogFile {
         if let Some(dir) = path.parent().filter(|dir| !dir.is_dir()) {
             fs::DirBuilder::new().mode(0o700).create(dir).with_context(|| format!("make {}", dir.display()))?;
         }
-        let file = open(&path)?;
+        let file = rotate::open(&path)?;
         let format = if is_json { Format::Json(json_attributes(container, options)?) } else { Format::Local };
         let size = file.metadata().with_context(|| format!("look at the log {}", path.display()))?.len();
-        let (limit, files) = (options.size, options.files);
+        let (limit, files, compress) = (options.size, options.files, options.compress);
         let (gathered, gathered_lines, lost, told) = (Vec::new(), 0, None, false);
-        Ok(Some(LogFile { path, file, size, limit, files, format, gathered, gathered_lines, lost, told }))
+        Ok(Some(LogFile { path, file, size, limit, files, compress, format, gathered, gathered_lines, lost, told }))
     }
 
     /// Adds a line; it is written at the latest with [`LogFile::flush`].
@@ -137,47 +131,30 @@ impl LogFile {
     }
 
     fn rotate(&mut self) -> Result<()> {
-        let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("rename the log {}", from.display()))
-            }
-            _ => Ok(()),
-        };
-        // A new file first: without it nothing is renamed. Who reads the old one can read it to its end.
-        let new = self.path.with_extension("log.new");
-        let file = open(&new)?;
-        for number in (0..self.files.saturating_sub(1)).rev() {
-            rename(&numbered(&self.path, number), &numbered(&self.path, number + 1))?;
-        }
-        rename(&new, &self.path)?;
+        let Some(file) = rotate::rotate(&self.path, &self.file, self.files)? else { return Ok(()) };
         self.file = file;
         self.size = 0;
-        Ok(())
+        if self.compress { rotate::start_compressing(&self.path) } else { Ok(()) }
     }
 }
 
 impl Format {
     fn encode(&self, out: &mut Vec<u8>, line: &Line) {
         match self {
-            Format::Json(attributes) => json::encode(out, line, attributes),
+            Format::Json(attributes) => json_file::encode(out, line, attributes),
             Format::Local => local::encode(out, line),
         }
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    let file = File::options().append(true).create(true).mode(0o640).open(path);
-    file.with_context(|| format!("open the log {}", path.display()))
-}
-
 /// What of the container goes with each line.
 fn json_attributes(container: &Container, options: &Options) -> Result<String> {
-    let mut attributes = tag::attributes(container, options);
+    let mut attributes = tag::attributes(container, options)?;
     if let Some(template) = options.given.get("tag").filter(|tag| !tag.is_empty()) {
         attributes.insert("tag".to_owned(), tag::tag(container, template)?);
     }
     if attributes.is_empty() {
         return Ok(String::new());
     }
-    Ok(format!("\"attrs\":{},", serde_json::to_string(&attributes).context("encode JSON")?))
+    Ok(format!("\"attrs\":{},", to_json(&json!(attributes), true)))
 }

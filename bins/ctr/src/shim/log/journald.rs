@@ -1,6 +1,6 @@
 //! Systemd's journal: a datagram a line, in its native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
 
-use super::lines::Line;
+use super::lines::{Line, Part};
 use super::options::Options;
 use super::tag;
 use anyhow::{Context, Result};
@@ -19,6 +19,8 @@ pub struct Journald {
     socket: UnixDatagram,
     /// The fields that each line has.
     fields: Vec<u8>,
+    /// What the ids of long lines begin with: drawn at random.
+    run: String,
 }
 
 impl Journald {
@@ -43,21 +45,33 @@ impl Journald {
         ] {
             field(&mut fields, name, value.as_bytes());
         }
-        for (name, value) in tag::attributes(container, options) {
+        for (name, value) in tag::attributes(container, options)? {
             field(&mut fields, &field_name(&name), value.as_bytes());
         }
-        Ok(Journald { socket, fields })
+        Ok(Journald { socket, fields, run: layout::id::random_hex(24)? })
     }
 
     /// Sends a line.
     pub fn send(&mut self, line: &Line) {
         let mut datagram = self.fields.clone();
         field(&mut datagram, "PRIORITY", if line.stream == "stderr" { b"3" } else { b"6" });
-        if line.part.is_some_and(|part| !part.last) {
-            field(&mut datagram, "CONTAINER_PARTIAL_MESSAGE", b"true");
+        if let Some(part) = line.part {
+            self.add_part(&mut datagram, line.stream, part);
         }
         field(&mut datagram, "MESSAGE", line.text);
         let _ = self.socket.send(&datagram);
+    }
+
+    /// With these, who reads the journal can put a long line together again.
+    fn add_part(&self, out: &mut Vec<u8>, stream: &str, part: Part) {
+        if !part.last {
+            field(out, "CONTAINER_PARTIAL_MESSAGE", b"true");
+        }
+        // The streams count their lines for themselves, and each run begins anew.
+        let id = format!("{}{:x}{:015x}", self.run, u8::from(stream == "stderr"), part.line);
+        field(out, "CONTAINER_PARTIAL_ID", id.as_bytes());
+        field(out, "CONTAINER_PARTIAL_ORDINAL", part.ordinal.to_string().as_bytes());
+        field(out, "CONTAINER_PARTIAL_LAST", if part.last { b"true" } else { b"false" });
     }
 }
 

@@ -5,7 +5,8 @@
 //! | [`options`] | `--log-driver` and `--log-opt`: which there are, and what they mean |
 //! | [`lines`] | from bytes as they come to lines |
 //! | [`json`], [`local`] | the formats of docker's json-file and local drivers |
-//! | [`file`] | a file of one of these formats, and its rotation |
+//! | [`file`] | a file of one of these formats |
+//! | [`rotate`] | the older files: their numbers, and compressing them |
 //! | [`journald`], [`syslog`] | sending lines to the machine's own log |
 //! | [`tag`] | what a line says of the container that it comes from |
 //!
@@ -17,6 +18,7 @@ pub mod json;
 pub mod lines;
 pub mod local;
 pub mod options;
+pub mod rotate;
 pub mod syslog;
 pub mod tag;
 

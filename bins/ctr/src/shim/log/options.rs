@@ -1,16 +1,14 @@
 //! `--log-driver` and `--log-opt`: which there are, and what they mean. Sizes here are in powers of 1000, as docker's.
 
 use super::syslog::Address;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use layout::container::LogConfig;
 use std::collections::BTreeMap;
 
 /// What every driver takes.
 const COMMON: [&str; 2] = ["mode", "max-buffer-size"];
 /// What says which of a container's labels and variables, and which name, go with each line.
-const ABOUT: [&str; 3] = ["labels", "env", "tag"];
-/// The same, by regular expressions: docker has them, we do not.
-const BY_EXPRESSION: [&str; 2] = ["labels-regex", "env-regex"];
+const ABOUT: [&str; 5] = ["labels", "labels-regex", "env", "env-regex", "tag"];
 /// How big files get.
 const SIZES: [&str; 3] = ["max-size", "max-file", "compress"];
 /// The same for the file beside a log that is sent elsewhere.
@@ -41,6 +39,8 @@ pub struct Options {
     pub size: Option<u64>,
     /// How many files there are at most.
     pub files: u32,
+    /// Whether older files are compressed.
+    pub compress: bool,
     /// Whether there is a file at all.
     pub has_file: bool,
     /// All options, as they were given.
@@ -71,9 +71,6 @@ impl Options {
             _ => bail!("error looking up logging plugin {name}: plugin \"{name}\" not found"),
         };
         for key in given.keys().map(String::as_str) {
-            if BY_EXPRESSION.contains(&key) {
-                bail!("log opt '{key}' is not supported: name each with '{}'", key.trim_end_matches("-regex"));
-            }
             if !known.contains(&key) && !COMMON.contains(&key) {
                 bail!(unknown(key, name));
             }
@@ -82,9 +79,12 @@ impl Options {
             Driver::Syslog(_) => Driver::Syslog(Address::read(given)?),
             other => other,
         };
-        let (size, files) = rotation(&driver, given).context("failed to initialize logging driver")?;
-        let has_file = driver != Driver::None && given.get("cache-disabled").is_none_or(|value| value != "true");
-        Ok(Options { driver, size, files, has_file, given: given.clone() })
+        let (size, files, compress) = rotation(&driver, given).context("failed to initialize logging driver")?;
+        let disabled = given
+            .get("cache-disabled")
+            .map(|value| boolean(value).map_err(|_| anyhow!("invalid value for option cache-disabled: {value}")));
+        let has_file = driver != Driver::None && !disabled.transpose()?.unwrap_or(false);
+        Ok(Options { driver, size, files, compress, has_file, given: given.clone() })
     }
 }
 
@@ -110,42 +110,61 @@ fn check_mode(given: &BTreeMap<String, String>) -> Result<()> {
     }
 }
 
-/// The size of one file, and how many there are.
-fn rotation(driver: &Driver, given: &BTreeMap<String, String>) -> Result<(Option<u64>, u32)> {
+/// The size of one file, how many there are, and whether the older ones are compressed.
+fn rotation(driver: &Driver, given: &BTreeMap<String, String>) -> Result<(Option<u64>, u32, bool)> {
     let (prefix, default) = match driver {
-        Driver::JsonFile => ("", (None, 1)),
-        Driver::Local => ("", (Some(20_000_000), 5)),
-        Driver::Journald | Driver::Syslog(_) => ("cache-", (Some(20_000_000), 5)),
-        Driver::None => return Ok((None, 1)),
+        Driver::JsonFile => return json_rotation(given),
+        Driver::Local => ("", (20_000_000, 5)),
+        Driver::Journald | Driver::Syslog(_) => ("cache-", (20_000_000, 5)),
+        Driver::None => return Ok((None, 1, false)),
     };
     let value = |key: &str| given.get(&format!("{prefix}{key}"));
-    let size = match (value("max-size"), driver) {
-        (Some(text), Driver::JsonFile) => Some(bytes(text)?),
-        (Some(text), _) => Some(bytes(text).with_context(|| format!("invalid value for max-size: {text}"))?),
-        (None, _) => default.0,
+    let size = match value("max-size") {
+        Some(text) => bytes(text).with_context(|| format!("invalid value for max-size: {text}"))?,
+        None => default.0,
     };
+    let files = match value("max-file") {
+        Some(text) => integer(text).with_context(|| format!("invalid value for max-file: {text}"))?,
+        None => default.1,
+    };
+    let compress = match value("compress") {
+        Some(text) => boolean(text).context("error reading compress log option")?,
+        None => true,
+    };
+    match files {
+        ..0 => bail!("max file count cannot be less than 0"),
+        0 | 1 if compress => bail!("compression cannot be enabled when max file count is 1"),
+        _ if size == 0 => bail!("max-size must be a positive number"),
+        _ => Ok((Some(size), files.max(1) as u32, compress)),
+    }
+}
+
+fn json_rotation(given: &BTreeMap<String, String>) -> Result<(Option<u64>, u32, bool)> {
+    let size = given.get("max-size").map(|text| bytes(text)).transpose()?;
     if size == Some(0) {
         bail!("max-size must be a positive number");
     }
-    let files = match value("max-file") {
-        Some(text) => match text.parse::<i32>() {
-            Ok(number) if number >= 1 => number as u32,
-            Ok(_) => bail!("max-file cannot be less than 1"),
-            Err(_) => bail!("strconv.Atoi: parsing {text:?}: invalid syntax"),
-        },
-        None => default.1,
-    };
-    match value("compress").map(String::as_str) {
-        None | Some("false" | "0" | "f" | "F" | "FALSE" | "False") => {}
-        Some("true" | "1" | "t" | "T" | "TRUE" | "True") if files < 2 || size.is_none() => {
-            bail!("compress cannot be true when max-file is less than 2 or max-size is not set")
-        }
-        Some("true" | "1" | "t" | "T" | "TRUE" | "True") => {
-            bail!("compress is not supported: old files of a log stay as they are")
-        }
-        Some(other) => bail!("strconv.ParseBool: parsing {other:?}: invalid syntax"),
+    let files = given.get("max-file").map_or(Ok(1), |text| integer(text))?;
+    if files < 1 {
+        bail!("max-file cannot be less than 1");
     }
-    Ok((size, files))
+    let compress = given.get("compress").map_or(Ok(false), |text| boolean(text))?;
+    if compress && (files < 2 || size.is_none()) {
+        bail!("compress cannot be true when max-file is less than 2 or max-size is not set");
+    }
+    Ok((size, files as u32, compress))
+}
+
+fn integer(text: &str) -> Result<i32> {
+    text.parse().map_err(|_| anyhow!("strconv.Atoi: parsing {text:?}: invalid syntax"))
+}
+
+fn boolean(text: &str) -> Result<bool> {
+    match text {
+        "true" | "1" | "t" | "T" | "TRUE" | "True" => Ok(true),
+        "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(false),
+        _ => bail!("strconv.ParseBool: parsing {text:?}: invalid syntax"),
+    }
 }
 
 /// A size in powers of 1000: `10m`, `1.5g`, `512`.
@@ -154,6 +173,7 @@ fn bytes(text: &str) -> Result<u64> {
     let number = lower.trim_end_matches('b').trim_end_matches('i');
     let exponent = number.chars().last().and_then(|unit| "kmgtp".find(unit)).map(|at| at as i32 + 1);
     let digits = if exponent.is_some() { &number[..number.len() - 1] } else { number };
+    let digits = digits.strip_suffix(' ').unwrap_or(digits);
     let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     match digits.parse::<f64>() {
         Ok(value) if plain => Ok((value * 1000f64.powi(exponent.unwrap_or(0))) as u64),
@@ -172,9 +192,9 @@ mod tests {
 
     #[test]
     fn defaults_are_dockers() {
-        let of = |kind| options(kind, &[]).map(|options| (options.size, options.files)).unwrap();
-        assert_eq!(of("json-file"), (None, 1));
-        assert_eq!(of("local"), (Some(20_000_000), 5));
+        let of = |kind| options(kind, &[]).map(|options| (options.size, options.files, options.compress)).unwrap();
+        assert_eq!(of("json-file"), (None, 1, false));
+        assert_eq!(of("local"), (Some(20_000_000), 5, true));
         assert!(!options("none", &[]).unwrap().has_file);
     }
 
@@ -182,7 +202,9 @@ mod tests {
     fn sizes_are_in_powers_of_a_thousand() {
         let options = options("json-file", &[("max-size", "1.5k"), ("max-file", "3")]).unwrap();
         assert_eq!((options.size, options.files), (Some(1500), 3));
-        for (text, size) in [("10m", 10_000_000), ("1GB", 1_000_000_000), ("7", 7), ("2KiB", 2000)] {
+        for (text, size) in
+            [("10m", 10_000_000), ("1GB", 1_000_000_000), ("7", 7), ("2KiB", 2000), ("10 m", 10_000_000)]
+        {
             assert_eq!(bytes(text).unwrap(), size);
         }
     }
@@ -195,6 +217,18 @@ mod tests {
             ("local", &[("foo", "1")], "unknown log opt 'foo' for log driver local"),
             ("json-file", &[("max-size", "-1")], "failed to initialize logging driver: invalid size: '-1'"),
             ("json-file", &[("max-file", "0")], "failed to initialize logging driver: max-file cannot be less than 1"),
+            (
+                "local",
+                &[("max-file", "1")],
+                "failed to initialize logging driver: compression cannot be enabled when max file count is 1",
+            ),
+            (
+                "local",
+                &[("compress", "x")],
+                "failed to initialize logging driver: error reading compress log option: \
+                 strconv.ParseBool: parsing \"x\": invalid syntax",
+            ),
+            ("syslog", &[("cache-disabled", "foo")], "invalid value for option cache-disabled: foo"),
             ("json-file", &[("mode", "foo")], "logger: logging mode not supported: foo"),
             ("none", &[("max-size", "1")], "invalid logging opts for driver none"),
             ("syslog", &[("syslog-facility", "x")], "invalid syslog facility"),

@@ -1,7 +1,9 @@
-//! Reading entries from a log file that somebody may still be writing.
+//! Reading entries from a log file that somebody may still be writing, or that is compressed.
 
+use crate::shim::log::rotate::plain_inode;
 use crate::shim::log::{json, local};
 use anyhow::{Context, Result};
+use flate2::read::GzDecoder;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,26 +26,43 @@ pub struct Entry {
 
 /// A log file that is being read.
 pub struct Reader {
-    file: BufReader<File>,
+    file: BufReader<Source>,
+    /// The number of its file, which stays the same when it is renamed.
+    pub inode: u64,
     is_json: bool,
     /// The begin of an entry whose end is not written yet.
     begun: Vec<u8>,
 }
 
 impl Reader {
-    pub fn new(file: File, is_json: bool) -> Reader {
-        Reader { file: BufReader::with_capacity(BLOCK as usize, file), is_json, begun: Vec::new() }
+    pub fn new(file: File, is_json: bool) -> Result<Reader> {
+        Reader::of(Source::Plain(file), is_json)
     }
 
-    /// The number of its file, which stays the same when it is renamed.
-    pub fn inode(&self) -> Result<u64> {
-        Ok(self.file.get_ref().metadata().context("look at the log")?.ino())
+    /// A file with that name's `.gz` behind it.
+    pub fn compressed(file: File, is_json: bool) -> Result<Reader> {
+        Reader::of(Source::Compressed(Box::new(GzDecoder::new(file))), is_json)
+    }
+
+    fn of(source: Source, is_json: bool) -> Result<Reader> {
+        let inode = source.file().metadata().context("look at the log")?.ino();
+        Ok(Reader { file: BufReader::with_capacity(BLOCK as usize, source), inode, is_json, begun: Vec::new() })
+    }
+
+    /// Whether this is the same part of the log as the other one, which may have been opened before it was compressed.
+    pub fn is_same(&self, before: &Reader) -> bool {
+        let was = match (self.file.get_ref(), before.file.get_ref()) {
+            (Source::Compressed(gz), Source::Plain(_)) => gz.header().and_then(|head| plain_inode(head.extra()?)),
+            _ => None,
+        };
+        // A number stays taken as long as the file is open: so it is no other file's.
+        self.inode == before.inode || was == Some(before.inode)
     }
 
     /// The next whole entry; none when there is no more now.
     pub fn next(&mut self) -> Result<Option<Entry>> {
         loop {
-            if !if self.is_json { self.read_line()? } else { self.read_record()? } {
+            if !self.read_one()? {
                 return Ok(None);
             }
             let entry = if self.is_json { from_line(&self.begun) } else { from_record(&self.begun) };
@@ -53,6 +72,10 @@ impl Reader {
                 None => eprintln!("ctr: read the log: something in it is no entry, and passed over"),
             }
         }
+    }
+
+    fn read_one(&mut self) -> Result<bool> {
+        if self.is_json { self.read_line() } else { self.read_record() }
     }
 
     fn read_line(&mut self) -> Result<bool> {
@@ -78,10 +101,63 @@ impl Reader {
     /// Goes to where the last `count` entries begin; gives how many there are from there on, which is less where the
     /// file has less.
     pub fn go_to_last(&mut self, count: u64) -> Result<u64> {
-        let file = self.file.get_ref();
+        let Source::Plain(file) = self.file.get_ref() else { return self.go_through_to_last(count) };
         let (found, position) = if self.is_json { last_lines(file, count)? } else { last_records(file, count)? };
-        self.file.seek(SeekFrom::Start(position)).context("read the log")?;
+        let mut file = file;
+        file.seek(SeekFrom::Start(position)).context("read the log")?;
+        self.forget();
         Ok(found)
+    }
+
+    /// The same for what can only be read from its begin: first it is counted, then read up to there.
+    fn go_through_to_last(&mut self, count: u64) -> Result<u64> {
+        let mut all = 0;
+        while self.read_one()? {
+            self.begun.clear();
+            all += 1;
+        }
+        if let Source::Compressed(gz) = self.file.get_mut() {
+            let mut file = gz.get_ref().try_clone().context("read the log")?;
+            file.rewind().context("read the log")?;
+            **gz = GzDecoder::new(file);
+        }
+        self.forget();
+        for _ in count..all {
+            self.read_one()?;
+            self.begun.clear();
+        }
+        Ok(count.min(all))
+    }
+
+    /// Drops what was read ahead.
+    fn forget(&mut self) {
+        let read = self.file.buffer().len();
+        self.file.consume(read);
+        self.begun.clear();
+    }
+}
+
+/// What entries are read from.
+enum Source {
+    Plain(File),
+    Compressed(Box<GzDecoder<File>>),
+}
+
+impl Source {
+    fn file(&self) -> &File {
+        match self {
+            Source::Plain(file) => file,
+            Source::Compressed(gz) => gz.get_ref(),
+        }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Source::Plain(file) => file.read(buffer),
+            Source::Compressed(gz) => gz.read(buffer),
+        }
     }
 }
 
@@ -162,7 +238,7 @@ mod tests {
             }
             let (whole, rest) = bytes.split_at(bytes.len() - 5);
             file.write_all(whole).unwrap();
-            let mut reader = Reader::new(File::open(file.path()).unwrap(), is_json);
+            let mut reader = Reader::new(File::open(file.path()).unwrap(), is_json).unwrap();
             let read = texts(&mut reader);
             assert!(read.starts_with("line 0\nline 1\n") && read.ends_with("line 2998\n"), "{is_json}");
             file.write_all(rest).unwrap();

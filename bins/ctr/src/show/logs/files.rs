@@ -2,12 +2,13 @@
 
 use super::Printer;
 use super::entries::Reader;
-use crate::shim::log::file::numbered;
+use crate::shim::log::rotate::{compressed, lock, numbered, oldest};
 use anyhow::{Context, Result};
+use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a log is, and in which format.
 pub struct Files {
@@ -21,56 +22,61 @@ pub struct Open(Vec<Reader>);
 impl Files {
     /// Opens all files, or so many of the newest as the last `tail` entries are in.
     pub fn open(&self, tail: Option<u64>) -> Result<Open> {
-        loop {
-            let mut readers = Vec::new();
-            let mut missing = tail;
-            for number in 0.. {
-                let Some(mut reader) = self.open_one(number)? else { break };
-                if let Some(count) = missing {
-                    missing = Some(count - reader.go_to_last(count)?);
-                }
-                readers.push(reader);
-                if missing == Some(0) {
-                    break;
-                }
+        if !self.path.exists() {
+            return Ok(Open(Vec::new()));
+        }
+        let mut missing = tail;
+        let mut readers = Vec::new();
+        for mut reader in self.open_all()? {
+            if let Some(count) = missing {
+                missing = Some(count - reader.go_to_last(count)?);
             }
-            // Renamed meanwhile? Then a file may be there twice, or not at all.
-            let first = readers.first().map(Reader::inode).transpose()?;
-            if first == self.inode(0) {
-                readers.reverse();
-                return Ok(Open(readers));
+            readers.push(reader);
+            if missing == Some(0) {
+                break;
             }
         }
+        readers.reverse();
+        Ok(Open(readers))
     }
 
     /// The file that was begun after one that is not written to any more; none as long as it is.
-    pub fn after(&self, inode: u64) -> Result<Option<Reader>> {
-        if self.inode(0).is_none_or(|newest| newest == inode) {
+    pub fn after(&self, before: &Reader) -> Result<Option<Reader>> {
+        if self.path.metadata().is_ok_and(|newest| newest.ino() == before.inode) || !self.path.exists() {
             return Ok(None);
         }
-        let mut newer = 0;
-        for number in 1.. {
-            match self.inode(number) {
-                Some(this) if this == inode => break,
-                Some(_) => newer = number,
-                // It is removed by now: the oldest that is left follows it.
-                None => break,
+        let mut next = None;
+        for reader in self.open_all()? {
+            if reader.is_same(before) {
+                break;
+            }
+            // If it is not there any more, the oldest that is left follows it.
+            next = Some(reader);
+        }
+        Ok(next)
+    }
+
+    /// All files, the newest first. They are opened under the lock on their numbers, so each is there once.
+    fn open_all(&self) -> Result<Vec<Reader>> {
+        let _numbers = lock(&self.path, FlockOperation::LockShared)?;
+        let mut readers = Vec::new();
+        for number in 0..=oldest(&self.path) {
+            // Who was killed between making the one and removing the other leaves both.
+            if let Some(file) = open_one(&numbered(&self.path, number))? {
+                readers.push(Reader::new(file, self.is_json)?);
+            } else if let Some(file) = open_one(&compressed(&self.path, number))? {
+                readers.push(Reader::compressed(file, self.is_json)?);
             }
         }
-        self.open_one(newer)
+        Ok(readers)
     }
+}
 
-    fn inode(&self, number: u32) -> Option<u64> {
-        Some(numbered(&self.path, number).metadata().ok()?.ino())
-    }
-
-    fn open_one(&self, number: u32) -> Result<Option<Reader>> {
-        let path = numbered(&self.path, number);
-        match File::open(&path) {
-            Ok(file) => Ok(Some(Reader::new(file, self.is_json))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("open the log {}", path.display())),
-        }
+fn open_one(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("open the log {}", path.display())),
     }
 }
 

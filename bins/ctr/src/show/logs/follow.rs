@@ -33,7 +33,7 @@ pub fn follow(
         // Asked first: what is written between the question and the reading is then still read.
         let goes_on = !printer.is_over() && runs(layout, id, &run)?;
         printer.print_all(reader)?;
-        while let Some(mut next) = files.after(reader.inode()?)? {
+        while let Some(mut next) = files.after(reader)? {
             // What came between the reading and the renaming.
             printer.print_all(reader)?;
             printer.print_all(&mut next)?;
