@@ -72,8 +72,11 @@ impl Layout {
     pub fn open(&self) -> Result<()> {
         // First of all: whoever finds a newer layout changes nothing.
         let is_new = self.check_version()?;
+        // Nobody else looks in: there are setuid programs below, and variables with passwords (CVE-2021-41091).
+        for dir in [&self.root, &self.run] {
+            make_dir(dir, 0o710)?;
+        }
         for dir in [
-            self.root.clone(),
             self.images(),
             self.blobs(),
             self.layers(),
@@ -83,9 +86,8 @@ impl Layout {
             self.networks(),
             self.tmp(),
             self.locks(),
-            self.run.clone(),
         ] {
-            make_dir(&dir)?;
+            make_dir(&dir, 0o711)?;
         }
         if is_new {
             publish::bytes(self, &self.root.join("LAYOUT"), format!("{VERSION}\n").as_bytes())?;
@@ -319,17 +321,23 @@ fn is_root_for_a_user() -> bool {
     !is_everybody && std::env::var_os("USER").is_none_or(|user| user != "root")
 }
 
-/// Makes a folder of the layout, and its parents, for its owner alone to write.
-fn make_dir(dir: &Path) -> Result<()> {
+/// Makes a folder of the layout, and its parents, which are not the layout's.
+fn make_dir(dir: &Path, mode: u32) -> Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o711).create(dir).with_context(|| format!("make {}", dir.display()))
+    let parents = dir.parent().map_or(Ok(()), fs::create_dir_all);
+    match parents.and_then(|()| DirBuilder::new().mode(mode).create(dir)) {
+        // Somebody else, at the same moment.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        made => made.with_context(|| format!("make {}", dir.display())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_new_root_is_a_valid_empty_layout() {
@@ -341,6 +349,9 @@ mod tests {
         let marker = fs::read_to_string(layout.images().join("oci-layout")).unwrap();
         assert!(marker.contains(r#""imageLayoutVersion":"1.0.0""#), "{marker}");
         assert_eq!(fs::read_dir(layout.tmp()).unwrap().count(), 0);
+        for dir in [layout.root(), layout.run()] {
+            assert_eq!(fs::metadata(dir).unwrap().permissions().mode() & 0o007, 0, "{}", dir.display());
+        }
     }
 
     #[test]

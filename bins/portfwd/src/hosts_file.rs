@@ -5,12 +5,12 @@
 //! lines that are portfwd's bear the network's name as a comment; all others, the container's own included, are kept.
 
 use crate::cleanup::Cleanup;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use layout::network::{Endpoint, LOCALHOST, Network};
 use layout::{ContainerId, Layout};
 use rustix::fs::{Mode, OFlags, open};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -58,8 +58,9 @@ fn find(layout: &Layout, id: &str, endpoint: &Endpoint) -> Result<Option<PathBuf
 /// The names by which a container knows itself: its host name, then its container's name.
 fn own_names(layout: &Layout, id: &str, endpoint: &Endpoint) -> String {
     let hostname = id.parse().ok().and_then(|id: ContainerId| {
-        let text = std::fs::read_to_string(layout.container_dir(&id).hostname()).ok()?;
-        Some(text.trim().to_owned()).filter(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+        let text = read_some(&open_file(&layout.container_dir(&id).hostname(), OFlags::RDONLY).ok()?).ok()?;
+        let name = String::from_utf8(text?).ok()?.trim().to_owned();
+        Some(name).filter(|name| !name.is_empty() && !name.contains(char::is_whitespace))
     });
     let domain = id.parse().ok().and_then(|id| Some(layout.read_container(&id).ok()?.config.domainname));
     join(&with_domain(hostname.as_deref().unwrap_or(short(id)), &domain.unwrap_or_default()), &endpoint.name)
@@ -82,15 +83,24 @@ fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
+/// Opens a file that a container may write to.
+fn open_file(path: &Path, flags: OFlags) -> rustix::io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open(path, flags, Mode::from_raw_mode(0o644)).map(File::from)
+}
+
+/// All of it; none of one that is too large.
+fn read_some(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= LARGEST))
+}
+
 fn rewrite(path: &Path, network: &str, lines: &[(String, String)]) -> Result<()> {
     let failed = || format!("rewrite {}", path.display());
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(open(path, flags, Mode::from_raw_mode(0o644)).with_context(failed)?);
-    let mut old = Vec::new();
-    (&file).take(LARGEST + 1).read_to_end(&mut old).with_context(failed)?;
-    if old.len() as u64 > LARGEST {
-        bail!("{}: it is larger than {LARGEST} bytes", failed());
-    }
+    let file = open_file(path, OFlags::RDWR | OFlags::CREATE).with_context(failed)?;
+    // A container that has filled its file does without its neighbours' names; they do not suffer for it.
+    let Some(old) = read_some(&file).with_context(failed)? else { return Ok(()) };
     let new = render(&String::from_utf8_lossy(&old), network, lines);
     if new.as_bytes() == old {
         return Ok(());
@@ -150,6 +160,15 @@ mod tests {
         rewrite(&path, "bridge", &[line("172.18.0.2", "a")]).unwrap();
         assert_eq!(path.metadata().unwrap().ino(), inode);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{LOCALHOST}172.18.0.2\ta\t# bridge\n"));
+    }
+
+    #[test]
+    fn a_file_that_a_container_has_filled_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hosts");
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        rewrite(&path, "bridge", &[line("172.18.0.2", "a")]).unwrap();
+        assert_eq!(path.metadata().unwrap().len(), 1 << 40);
     }
 
     #[test]

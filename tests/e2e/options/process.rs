@@ -70,6 +70,27 @@ fn who_runs_where_and_with_which_environment() {
         .run(&mut command)
         .ok()
         .prints(&format!("of option| \"2\"||yes|unset\n5\n6\n{groups}\n/usr\nfull\ndom.example\n1"));
+    // A name that has no value here takes the variable away; an empty name of the host is as none.
+    let script = "echo ${HOSTNAME-none} ${MISSING-none}; hostname | wc -c";
+    let mut command = sandbox.tool("ctr");
+    command.args([
+        "run",
+        "--rm",
+        "-h",
+        "",
+        "--stop-signal",
+        "",
+        "-e",
+        "HOSTNAME",
+        "-e",
+        "MISSING",
+        "base",
+        "sh",
+        "-c",
+        script,
+    ]);
+    command.env_remove("HOSTNAME").env_remove("MISSING");
+    sandbox.run(&mut command).ok().prints("none none\n13");
     for (bad, why) in [
         (&["-e", ""][..], "invalid argument \"\" for \"-e, --env\" flag: invalid environment variable: "),
         (&["--env-file", "/no/such"], "open /no/such: no such file or directory"),

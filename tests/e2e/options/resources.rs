@@ -156,6 +156,10 @@ fn the_group_is_made_in_another_and_real_time_is_what_that_has() {
     let pid = state(&sandbox, "box")["Pid"].to_string();
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     assert!(groups.contains(&format!(":/{}/", parent.0)), "{groups}");
+    // Who looks at it later finds it there too.
+    assert!(sandbox.ctr(["top", "box", "-o", "pid,args"]).ok().stdout.contains("sleep 900"));
+    sandbox.ctr(["stats", "--no-stream", "--format", "{{.PIDs}}", "box"]).ok().prints("1");
+    assert!(sandbox.ctr(["where", "box"]).ok().stdout.contains(&format!("/{}/", parent.0)));
     sandbox.ctr(["rm", "-f", "box"]).ok();
 }
 

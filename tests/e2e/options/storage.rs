@@ -45,7 +45,7 @@ fn folders_of_the_host_volumes_and_memory_are_mounted() {
         "base",
         "sh",
         "-c",
-        "cat /b/file /etc/one-file; touch /b/x /m/x /x 2>/dev/null; echo deep > /b/inner/deep; echo v > /v/v; touch /new/made; \
+        "cat /b/file /etc/one-file; for f in /b/x /m/x /x /etc/hosts /etc/hostname /etc/resolv.conf; do touch $f 2>/dev/null && echo wrong $f; done; echo deep > /b/inner/deep; echo v > /v/v; touch /new/made; \
          for m in /t /u /dev/shm; do grep \" $m tmpfs\" /proc/mounts | grep -o 'noexec\\|size=[0-9]*k' | xargs echo $m; done; \
          stat -c %a /t; touch /t/x /u/x && echo written",
     ];

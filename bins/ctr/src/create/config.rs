@@ -34,7 +34,7 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
         }
         run.working_dir = dir.clone();
     }
-    if let Some(signal) = &args.life.stop_signal {
+    if let Some(signal) = args.life.stop_signal.as_ref().filter(|signal| !signal.is_empty()) {
         signal::number(signal)?;
         run.stop_signal = signal.clone();
     }

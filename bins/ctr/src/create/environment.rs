@@ -36,6 +36,12 @@ pub fn of_process(config: &Config, links: Vec<String>) -> Vec<String> {
     for line in config.run.env.iter().flatten() {
         set(&mut env, line);
     }
+    without_names_alone(env)
+}
+
+/// A name without a value takes the variable away.
+pub fn without_names_alone(mut env: Vec<String>) -> Vec<String> {
+    env.retain(|line| line.contains('='));
     env
 }
 
@@ -44,6 +50,8 @@ pub fn set_from_file(env: &mut Vec<String>, file: &Path) -> Result<()> {
     for (name, value) in read_pairs(file)? {
         match value {
             Some(value) => set(env, &format!("{name}={value}")),
+            // Here a name alone takes nothing away.
+            None if std::env::var_os(&name).is_none() => {}
             None => set_or_inherit(env, &name)?,
         }
     }
@@ -66,15 +74,14 @@ pub fn labels(args: &cli::Create) -> Result<BTreeMap<String, String>> {
     Ok(labels)
 }
 
-/// `NAME=VALUE` sets, `NAME` takes the value of our own environment, if there is one.
+/// `NAME=VALUE` sets, `NAME` takes the value of our own environment; if there is none, the name stays alone.
 pub fn set_or_inherit(env: &mut Vec<String>, line: &str) -> Result<()> {
     if line.is_empty() || line.starts_with('=') {
         bail!("invalid environment variable: {line}");
     }
-    if line.contains('=') {
-        set(env, line);
-    } else if let Ok(value) = std::env::var(line) {
-        set(env, &format!("{line}={value}"));
+    match std::env::var(line) {
+        Ok(value) if !line.contains('=') => set(env, &format!("{line}={value}")),
+        _ => set(env, line),
     }
     Ok(())
 }
@@ -135,7 +142,9 @@ mod tests {
         set_or_inherit(&mut env, "A=3").unwrap();
         set_or_inherit(&mut env, "C=").unwrap();
         set_or_inherit(&mut env, "THIS_IS_NOT_SET_ANYWHERE").unwrap();
-        assert_eq!(env, ["A=3", "B=2", "C="]);
+        set_or_inherit(&mut env, "B").unwrap();
+        assert_eq!(env, ["A=3", "B", "C=", "THIS_IS_NOT_SET_ANYWHERE"]);
+        assert_eq!(without_names_alone(env.clone()), ["A=3", "C="]);
         assert!(set_or_inherit(&mut env, "=x").is_err());
     }
 

@@ -47,7 +47,8 @@ pub fn network(layout: &Layout, network: &str) -> Result<Option<String>> {
 
 /// The host name: its own, or that of whom it shares it with.
 pub fn hostname(layout: &Layout, args: &cli::Create, id: &ContainerId) -> Result<String> {
-    let (network, given) = (args.network.network.as_str(), &args.process.hostname);
+    let (network, given) =
+        (args.network.network.as_str(), args.process.hostname.as_ref().filter(|name| !name.is_empty()));
     if args.security.uts.as_deref() == Some("host") {
         match given {
             Some(_) => bail!("conflicting options: hostname and the UTS mode"),

@@ -28,6 +28,9 @@ pub fn fill(host: &mut HostConfig, layout: &Layout, options: &NetworkOptions, na
     if network == "host" && !bindings.is_empty() {
         eprintln!("WARNING: Published ports are discarded when using host network mode");
     }
+    for server in options.dns.iter().filter(|server| server.trim().parse().is_ok_and(|ip: IpAddr| ip.is_loopback())) {
+        eprintln!("WARNING: Localhost DNS setting (--dns={server}) may fail in containers.");
+    }
     host.network_mode = of_container.unwrap_or_else(|| network.to_owned());
     host.port_bindings = bindings;
     host.publish_all_ports = options.publish_all;

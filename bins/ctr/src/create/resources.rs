@@ -2,7 +2,7 @@
 
 use super::{disks, machine::Machine, ulimits};
 use crate::cli::{LimitOptions, ResourceOptions};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use layout::container::HostConfig;
 use layout::units;
 
@@ -33,13 +33,13 @@ pub fn fill(host: &mut HostConfig, options: &ResourceOptions) -> Result<Vec<Stri
 
 /// What `update` can change too; what is not said becomes 0.
 pub fn limits(host: &mut HostConfig, options: &LimitOptions) -> Result<()> {
-    host.memory = bytes("memory", options.memory.as_deref())?;
-    host.memory_reservation = bytes("memory-reservation", options.memory_reservation.as_deref())?;
+    host.memory = bytes("-m, --memory", options.memory.as_deref())?;
+    host.memory_reservation = bytes("--memory-reservation", options.memory_reservation.as_deref())?;
     host.memory_swap = match options.memory_swap.as_deref() {
         Some("-1") => -1,
-        text => bytes("memory-swap", text)?,
+        text => bytes("--memory-swap", text)?,
     };
-    host.kernel_memory = bytes("kernel-memory", options.kernel_memory.as_deref())?;
+    host.kernel_memory = bytes("--kernel-memory", options.kernel_memory.as_deref())?;
     host.nano_cpus = options.cpus.as_deref().map(nano_cpus).transpose()?.unwrap_or(0);
     host.cpu_shares = match options.cpu_shares.unwrap_or(0) {
         shares @ (0 | 2..=262_144) => shares as u64,
@@ -61,8 +61,9 @@ pub fn limits(host: &mut HostConfig, options: &LimitOptions) -> Result<()> {
 
 fn bytes(flag: &str, text: Option<&str>) -> Result<i64> {
     let Some(text) = text else { return Ok(0) };
-    let bytes =
-        units::parse_bytes(text).with_context(|| format!("invalid argument \"{text}\" for \"--{flag}\" flag"))?;
+    let Ok(bytes) = units::parse_bytes(text) else {
+        bail!("invalid argument \"{text}\" for \"{flag}\" flag: invalid size: '{text}'")
+    };
     Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
@@ -72,10 +73,21 @@ fn not_negative(flag: &str, value: Option<i64>) -> Result<u64> {
 }
 
 fn nano_cpus(text: &str) -> Result<i64> {
-    match text.parse::<f64>() {
-        Ok(cpus) if cpus.is_finite() => Ok((cpus * 1e9).round() as i64),
-        _ => bail!("invalid argument \"{text}\" for \"--cpus\" flag: failed to parse {text} as a rational number"),
+    let invalid = |why: &str| anyhow!("invalid argument \"{text}\" for \"--cpus\" flag: {why}");
+    // `1/2` is a number too.
+    let (above, below) = text.split_once('/').unwrap_or((text, "1"));
+    let (Ok(above), Ok(below)) = (above.parse::<f64>(), below.parse::<f64>()) else {
+        return Err(invalid(&format!("failed to parse {text} as a rational number")));
+    };
+    let nano_cpus = above / below * 1e9;
+    if !nano_cpus.is_finite() {
+        return Err(invalid(&format!("failed to parse {text} as a rational number")));
     }
+    // What a number of this kind cannot hold is far below a billionth.
+    if (nano_cpus - nano_cpus.round()).abs() > 1e-3 {
+        return Err(invalid("value is too precise"));
+    }
+    Ok(nano_cpus.round() as i64)
 }
 
 /// What only a new container can be wrong about.
@@ -210,6 +222,12 @@ mod tests {
             ("--cpus 10000", "Range of CPUs is from 0.01 to"),
             ("--cpus 0.001", "Range of CPUs is from 0.01 to"),
             ("--cpus x", "invalid argument \"x\" for \"--cpus\" flag: failed to parse x as a rational number"),
+            (
+                "--cpus 0.0123456789123",
+                "invalid argument \"0.0123456789123\" for \"--cpus\" flag: value is too precise",
+            ),
+            ("--cpus 1/0", "failed to parse 1/0 as a rational number"),
+            ("-m x", "invalid argument \"x\" for \"-m, --memory\" flag: invalid size: 'x'"),
             ("--cpus 1 --cpu-quota 50000", "Nano CPUs and CPU Quota cannot both be set"),
             ("--cpus 1 --cpu-period 50000", "Nano CPUs and CPU Period cannot both be set"),
             ("--cpu-period 10", "CPU cfs period can not be less than 1ms"),
@@ -231,5 +249,8 @@ mod tests {
         assert_eq!((host.oom_kill_disable, host.memory_swappiness), (Some(false), None));
         assert_eq!(filled("--pids-limit -7").unwrap().pids_limit, Some(-1));
         assert_eq!(filled("-m 64m --memory-swap -1").unwrap().memory_swap, -1);
+        for (cpus, nano_cpus) in [("1/2", 500_000_000), (".5", 500_000_000), ("1e-1", 100_000_000)] {
+            assert_eq!(filled(&format!("--cpus {cpus}")).unwrap().nano_cpus, nano_cpus);
+        }
     }
 }

@@ -58,7 +58,10 @@ fn parse(text: &str) -> Result<Ulimit> {
     if !NAMES.iter().any(|(known, _)| *known == name) {
         bail!("invalid ulimit type: {name}");
     }
-    let number = |text: &str| text.parse::<i64>().with_context(|| format!("parsing \"{text}\": invalid syntax"));
+    let number = |text: &str| match text.parse::<i64>() {
+        Ok(number) => Ok(number),
+        Err(_) => bail!("strconv.ParseInt: parsing \"{text}\": invalid syntax"),
+    };
     let (soft, hard) = match values.split(':').collect::<Vec<_>>()[..] {
         [both] => (number(both)?, number(both)?),
         [soft, hard] => (number(soft)?, number(hard)?),

@@ -7,7 +7,7 @@ mod serve;
 pub mod session;
 
 use crate::client::Manner;
-use crate::create::environment::{set_from_file, set_or_inherit};
+use crate::create::environment::{set_from_file, set_or_inherit, without_names_alone};
 use crate::events;
 use crate::plan::{Plan, Step, to_json};
 use crate::spec::security;
@@ -114,6 +114,7 @@ fn process(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<P
     for line in &args.env {
         set_or_inherit(&mut process.env, line)?;
     }
+    process.env = without_names_alone(process.env);
     Ok(process)
 }
 

@@ -1,7 +1,7 @@
 //! `ctr where`: each path that belongs to a container, an image or a volume, who made it, and where docker keeps the same.
 
-use super::{table, top};
-use crate::cli;
+use super::table;
+use crate::{cli, spec};
 use anyhow::{Result, bail};
 use layout::container::Container;
 use layout::images::{self, Image};
@@ -96,7 +96,7 @@ fn of_container(layout: &Layout, id: &ContainerId) -> Result<Vec<Place>> {
         ),
     ];
     places.extend(
-        groups(id)
+        groups(&container)
             .into_iter()
             .map(|path| place("its control group", path, "cgset create", format!("/sys/fs/cgroup/.../docker/{id}"))),
     );
@@ -108,8 +108,9 @@ fn of_container(layout: &Layout, id: &ContainerId) -> Result<Vec<Place>> {
 }
 
 /// The folders of its control group; none when it does not run.
-fn groups(id: &ContainerId) -> Vec<PathBuf> {
-    let said = Call::new(Tool::Cgset).args(["where", "--folders", &top::group(id)]).output().unwrap_or_default();
+fn groups(container: &Container) -> Vec<PathBuf> {
+    let said =
+        Call::new(Tool::Cgset).args(["where", "--folders", &spec::cgroup(container)]).output().unwrap_or_default();
     String::from_utf8_lossy(&said).lines().map(PathBuf::from).collect()
 }
 

@@ -1,8 +1,8 @@
 //! `ctr stats`: what containers use, as their control groups and network namespaces count it.
 
 use super::format::{Format, Listing, Row, TEMPLATE_ERROR};
-use super::{ps, top};
-use crate::{cli, life};
+use super::ps;
+use crate::{cli, life, spec};
 use anyhow::{Context, Result};
 use layout::container::{Container, State};
 use layout::tool::{Call, Tool};
@@ -87,7 +87,7 @@ fn sample(
     let id = container.id.as_str();
     // It may end at any moment: then it uses nothing, and its group is gone.
     let counted = match state.status.is_up() {
-        true => Call::new(Tool::Cgset).args(["stats", "--json", &top::group(&container.id)]).output().ok(),
+        true => Call::new(Tool::Cgset).args(["stats", "--json", &spec::cgroup(container)]).output().ok(),
         false => None,
     };
     let now = Instant::now();

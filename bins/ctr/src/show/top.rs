@@ -1,7 +1,7 @@
 //! `ctr top`: the host's own `ps`, of which only the container's processes are shown.
 
 use super::table;
-use crate::{cli, life};
+use crate::{cli, life, spec};
 use anyhow::{Context, Result, bail};
 use layout::Layout;
 use layout::tool::{Call, Tool};
@@ -17,7 +17,8 @@ pub fn top(layout: &Layout, args: &cli::Top) -> Result<u8> {
         bail!("Container {id} is not running");
     }
     // Asked first: whoever is born meanwhile is not shown, nobody is shown who is a stranger.
-    let pids = Call::new(Tool::Cgset).args(["processes", "--json", &group(&id)]).output()?;
+    let group = spec::cgroup(&layout.read_container(&id)?);
+    let pids = Call::new(Tool::Cgset).args(["processes", "--json", &group]).output()?;
     let pids: Vec<i64> = serde_json::from_slice(&pids).context("read what cgset prints")?;
     let options: Vec<&str> = match args.options() {
         [] => vec!["-ef"],
@@ -29,11 +30,6 @@ pub fn top(layout: &Layout, args: &cli::Top) -> Result<u8> {
     }
     print!("{}", table::render_with(&rows(&String::from_utf8_lossy(&listed.stdout), &pids)?, WIDTH));
     Ok(0)
-}
-
-/// The name of a container's control group.
-pub fn group(id: &layout::ContainerId) -> String {
-    format!("/ctr/{id}")
 }
 
 /// The head, and the lines of these processes, by column. What the last column holds may have spaces.

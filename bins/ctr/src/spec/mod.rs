@@ -129,7 +129,13 @@ pub fn publish(layout: &Layout, container: &Container) -> Result<[Step; 2]> {
 
 /// The name of a container's cgroup, from the hierarchy's root.
 pub fn cgroup(container: &Container) -> String {
-    let parent = container.host_config.cgroup_parent.trim_matches('/');
-    let parent = if parent.is_empty() { "ctr" } else { parent };
-    format!("/{parent}/{}", container.id)
+    let id = &container.id;
+    match container.host_config.cgroup_parent.as_str() {
+        "" => format!("/ctr/{id}"),
+        parent => match parent.trim_matches('/') {
+            // The top of the hierarchy.
+            "" => format!("/{id}"),
+            parent => format!("/{parent}/{id}"),
+        },
+    }
 }

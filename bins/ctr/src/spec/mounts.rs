@@ -32,7 +32,9 @@ pub fn set(spec: &mut Spec, layout: &Layout, container: &Container) -> Result<()
         [(dir.resolv_conf(), "/etc/resolv.conf"), (dir.hostname(), "/etc/hostname"), (dir.hosts(), "/etc/hosts")]
     {
         if !is_taken(Path::new(destination)) {
-            spec.mounts.push(bind(&source, destination, "rbind", "rprivate"));
+            let mut mount = bind(&source, destination, "rbind", "rprivate");
+            mount.options.extend(host.readonly_rootfs.then(|| "ro".to_owned()));
+            spec.mounts.push(mount);
         }
     }
     spec.mounts.extend(own);

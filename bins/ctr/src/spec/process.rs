@@ -2,7 +2,7 @@
 
 use super::init;
 use crate::create::{environment, links};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use layout::container::Container;
 use layout::images;
 use layout::oci::runtime::{Process, ProcessUser, Spec};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub fn set(spec: &mut Spec, layout: &Layout, container: &Container, layers: &[Digest]) -> Result<()> {
     let layers = folders(layout, container, layers)?;
     let user = &container.config.run.user;
-    let mut user = rootfs::find_user_in_layers(&layers, user).context("find the user that the container runs as")?;
+    let mut user = rootfs::find_user_in_layers(&layers, user)?;
     for group in container.host_config.group_add.iter().flatten() {
         let gid = rootfs::find_group_in_layers(&layers, group)?;
         if !user.additional_gids.contains(&gid) {

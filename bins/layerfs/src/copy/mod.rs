@@ -142,8 +142,9 @@ fn copy(from: &Tree, source: &[u8], to: &Tree, target: &[u8], owner: Owner, args
     writable(to, &folder)?;
     let _filling = if args.fill {
         let path = Path::new(OsStr::from_bytes(&folder));
-        // Whoever fills it as well waits, and then finds it filled.
-        let held = Lock::on_dir(path)?;
+        // Whoever fills it as well waits, and then finds it filled. The lock is on the folder above, which no container has mounted:
+        // one that holds a lock on its own volume would have us wait for ever.
+        let held = Lock::on_dir(path.parent().unwrap_or(path))?;
         if !beneath::names(beneath::open_root(path)?)?.is_empty() {
             return Ok(());
         }

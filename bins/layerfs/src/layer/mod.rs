@@ -213,7 +213,7 @@ fn publish_folder(layout: &Layout, folder: store::TempFolder, info: &LayerInfo) 
 fn write_info(folder: &Path, info: &LayerInfo) -> Result<()> {
     let file = folder.join("layer.json");
     let bytes = serde_json::to_vec(info).context("encode layer.json")?;
-    // Others may look into the layer's folder, as into the layout's other folders.
+    // It was made as a temporary one: now it is as the layout's other folders.
     rustix::fs::chmod(folder, Mode::from_raw_mode(0o711))
         .with_context(|| format!("set mode of {}", folder.display()))?;
     File::create(&file).and_then(|mut out| out.write_all(&bytes)).with_context(|| format!("write {}", file.display()))

@@ -6,8 +6,11 @@ use layout::oci::runtime::{IdMapping, Linux, ProcessUser};
 use rustix::io::Errno;
 use rustix::thread::{Gid, Uid};
 
-/// Checks that the user namespace knows these ids, if the container makes one.
+/// Checks that these are ids, and that the user namespace knows them, if the container makes one.
 pub fn check(user: &ProcessUser, linux: &Linux) -> Result<()> {
+    if [user.uid, user.gid].iter().chain(&user.additional_gids).any(|id| *id == u32::MAX) {
+        bail!("process.user: {} is nobody's id (setuid(2))", u32::MAX);
+    }
     if linux.uid_mappings.is_empty() && linux.gid_mappings.is_empty() {
         return Ok(());
     }
