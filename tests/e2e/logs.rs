@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)] // helpers fail as their tests do
 
 use ctr_tests::{Sandbox, poll_until};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -162,7 +163,7 @@ fn lines_go_to_syslog_and_are_kept_here_as_well() {
     let address = format!("syslog-address=unixgram://{}", socket.display());
     let options = ["--log-driver", "syslog", "--log-opt", &address, "--log-opt", "syslog-format=rfc5424"];
     let more = ["--log-opt", "syslog-facility=local1", "--log-opt", "tag={{.Name}}"];
-    run(&sandbox, "box", &[&options[..], &more].concat(), "echo one; echo two >&2");
+    run(&sandbox, "box", &[&options[..], &more].concat(), "echo one; echo; echo two >&2");
     let mut got = Vec::new();
     for _ in 0..2 {
         let mut buffer = [0; 4096];
@@ -174,7 +175,7 @@ fn lines_go_to_syslog_and_are_kept_here_as_well() {
     assert!(got[0].starts_with("<139>1 ") && got[0].ends_with(" - two\n"), "{got:?}");
     assert!(got[1].starts_with("<142>1 ") && got[1].contains(" box ") && got[1].ends_with(" - one\n"), "{got:?}");
     let shown = sandbox.ctr(["logs", "box"]).ok();
-    assert_eq!((shown.stdout.as_str(), shown.stderr.as_str()), ("one\n", "two\n"));
+    assert_eq!((shown.stdout.as_str(), shown.stderr.as_str()), ("one\n\n", "two\n"));
     drop(daemon);
     std::fs::remove_file(&socket).unwrap();
     sandbox
@@ -183,4 +184,90 @@ fn lines_go_to_syslog_and_are_kept_here_as_well() {
         .says("no such file");
     sandbox.ctr(["run", "--log-driver", "foo", "base", "true"]).exits(125).says("error looking up logging plugin foo");
     sandbox.ctr(["run", "--log-opt", "foo=1", "base", "true"]).exits(125).says("unknown log opt 'foo'");
+
+    let daemon = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("syslog-address=tcp://{}", daemon.local_addr().unwrap());
+    let options = ["--log-driver", "syslog", "--log-opt", &address, "--log-opt", "syslog-format=rfc3164"];
+    run(&sandbox, "tcp", &options, "echo one; printf two");
+    let mut got = String::new();
+    daemon.accept().unwrap().0.read_to_string(&mut got).unwrap();
+    let got: Vec<&str> = got.lines().collect();
+    assert!(got.len() == 2 && got[0].starts_with("<30>") && got[0].ends_with("]: one"), "{got:?}");
+    assert!(got[1].ends_with("]: two"), "{got:?}");
+}
+
+#[test]
+fn a_syslog_daemon_that_is_slow_or_away_is_not_waited_for() {
+    let sandbox = Sandbox::with_base();
+    let socket = sandbox.path().join("log");
+    let daemon = UnixListener::bind(&socket).unwrap();
+    let address = format!("syslog-address=unix://{}", socket.display());
+    let options = ["--log-driver", "syslog", "--log-opt", &address, "--network", "none"];
+    // More than the kernel and the shim hold.
+    let script = "mkfifo /go; seq 100000; echo done; while read word < /go; do echo $word; done";
+    sandbox.ctr([&["run", "-d", "--name", "box"][..], &options, &["base", "sh", "-c", script]].concat()).ok();
+    let (slow, _) = daemon.accept().unwrap();
+    poll_until(60, "the end of its output", || {
+        (sandbox.ctr(["logs", "-n", "1", "box"]).ok().text() == "done").then_some(())
+    });
+    // It ends, and another one comes.
+    drop((slow, daemon));
+    std::fs::remove_file(&socket).unwrap();
+    let daemon = UnixListener::bind(&socket).unwrap();
+    let mut lines = BufReader::new(daemon.accept().unwrap().0).lines();
+    let reader = std::thread::spawn(move || lines.find(|line| line.as_ref().unwrap().contains("]: again")));
+    poll_until(60, "a line that comes after those that were lost", || {
+        sandbox.ctr(["exec", "box", "sh", "-c", "echo again > /go"]).ok();
+        reader.is_finished().then_some(())
+    });
+    let again = reader.join().unwrap();
+    assert!(again.unwrap().unwrap().starts_with("<30>"));
+    sandbox.ctr(["rm", "-f", "box"]).ok();
+}
+
+/// A journal of the test's own, in a mount namespace of its own, that takes nothing of the machine's and changes nothing there.
+const JOURNAL: &str = r#"
+mount -t tmpfs none /run && mkdir -p /run/systemd/journal /run/systemd/journald.conf.d || exit 1
+printf '[Journal]\nStorage=volatile\nAudit=no\nReadKMsg=no\nForwardToWall=no\nForwardToSyslog=no\n' \
+    > /run/systemd/journald.conf.d/own.conf
+echo 0123456789abcdef0123456789abcdef > /run/id && mount --bind /run/id /etc/machine-id || exit 1
+/lib/systemd/systemd-journald & journal=$!
+until [ -S /run/systemd/journal/socket ]; do sleep 0.1; done
+ctr run --name box --network none --log-driver journald -l a.b-c=1 --log-opt labels=a.b-c --log-opt 'tag={{.Name}}/x' \
+    base sh -c 'echo out; echo err >&2; echo; printf "%20000d\n" 5; printf "a\377\n"' > /dev/null 2>&1
+ctr logs box > /run/logs 2>&1; wc -l < /run/logs
+fields='CONTAINER_[A-Z_]*|MESSAGE|PRIORITY|SYSLOG_IDENTIFIER|IMAGE_NAME|A_B_C'
+until journalctl -o export CONTAINER_NAME=box > /run/all && [ "$(grep -c -a '^CONTAINER_NAME=' /run/all)" = 6 ]; do sleep 0.1; done
+grep -a -E "^($fields)=" /run/all | cut -c 1-60
+journalctl -o cat CONTAINER_TAG=box/x -p err
+kill $journal; wait $journal
+"#;
+
+#[test]
+fn lines_go_to_a_journal_with_all_that_docker_says_of_them() {
+    let sandbox = Sandbox::with_base();
+    let words = ["--mount", "--propagation", "slave", "timeout", "60", "sh", "-c", JOURNAL];
+    let shown = sandbox.run(sandbox.command("unshare").args(words)).ok();
+    let id = sandbox.ctr(["ps", "-aq", "--no-trunc"]).ok();
+    let count = |line: &str| shown.stdout.lines().filter(|shown| *shown == line).count();
+    for (line, times) in [
+        ("5", 1),
+        ("CONTAINER_NAME=box", 6),
+        ("CONTAINER_TAG=box/x", 6),
+        ("SYSLOG_IDENTIFIER=box/x", 6),
+        ("IMAGE_NAME=base", 6),
+        ("A_B_C=1", 6),
+        ("PRIORITY=6", 5),
+        ("PRIORITY=3", 1),
+        ("MESSAGE=out", 1),
+        ("MESSAGE=", 1),
+        ("CONTAINER_PARTIAL_MESSAGE=true", 1),
+        ("CONTAINER_PARTIAL_LAST=false", 1),
+        ("CONTAINER_PARTIAL_ORDINAL=2", 1),
+        ("CONTAINER_PARTIAL_LAST=true", 1),
+        ("err", 1),
+        (&format!("CONTAINER_ID={}", &id.text()[..12]), 6),
+    ] {
+        assert_eq!(count(line), times, "{line} in {shown}");
+    }
 }

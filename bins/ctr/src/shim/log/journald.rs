@@ -1,22 +1,17 @@
 //! Systemd's journal: a datagram a line, in its native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
 
+use super::connection::Connection;
 use super::lines::{Line, Part};
 use super::options::Options;
 use super::tag;
 use anyhow::{Context, Result};
 use layout::container::Container;
-use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
 
 /// Where the journal listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// How long it may take for the journal to take a line. What it does not take is in the file beside.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The journal.
+/// What its messages say.
 pub struct Journald {
-    socket: UnixDatagram,
     /// The fields that each line has.
     fields: Vec<u8>,
     /// What the ids of long lines begin with: drawn at random.
@@ -24,14 +19,8 @@ pub struct Journald {
 }
 
 impl Journald {
-    /// Finds the journal.
-    ///
-    /// # Errors
-    /// Docker's words where there is none.
-    pub fn connect(container: &Container, options: &Options) -> Result<Journald> {
-        let socket = UnixDatagram::unbound().context("make a socket")?;
-        socket.connect(SOCKET).ok().context("journald is not enabled on this host")?;
-        socket.set_write_timeout(Some(PATIENCE)).context("make a socket")?;
+    /// Reads the options that are about the container.
+    pub fn new(container: &Container, options: &Options) -> Result<Journald> {
         let template = options.given.get("tag").map_or("{{.ID}}", String::as_str);
         let tag = tag::tag(container, template)?;
         let mut fields = Vec::new();
@@ -48,18 +37,18 @@ impl Journald {
         for (name, value) in tag::attributes(container, options)? {
             field(&mut fields, &field_name(&name), value.as_bytes());
         }
-        Ok(Journald { socket, fields, run: layout::id::random_hex(24)? })
+        Ok(Journald { fields, run: layout::id::random_hex(24)? })
     }
 
-    /// Sends a line.
-    pub fn send(&mut self, line: &Line) {
+    /// The message of a line.
+    pub fn encode(&self, line: &Line) -> Vec<u8> {
         let mut datagram = self.fields.clone();
         field(&mut datagram, "PRIORITY", if line.stream == "stderr" { b"3" } else { b"6" });
         if let Some(part) = line.part {
             self.add_part(&mut datagram, line.stream, part);
         }
         field(&mut datagram, "MESSAGE", line.text);
-        let _ = self.socket.send(&datagram);
+        datagram
     }
 
     /// With these, who reads the journal can put a long line together again.
@@ -73,6 +62,14 @@ impl Journald {
         field(out, "CONTAINER_PARTIAL_ORDINAL", part.ordinal.to_string().as_bytes());
         field(out, "CONTAINER_PARTIAL_LAST", if part.last { b"true" } else { b"false" });
     }
+}
+
+/// Finds the journal.
+///
+/// # Errors
+/// Docker's words where there is none.
+pub fn connect() -> Result<Connection> {
+    Connection::datagram(SOCKET).ok().context("journald is not enabled on this host")
 }
 
 /// The journal's names have capitals, digits and underscores, and do not begin with one.

@@ -43,6 +43,8 @@ pub struct Options {
     pub compress: bool,
     /// Whether there is a file at all.
     pub has_file: bool,
+    /// How many bytes wait for who takes lines elsewhere.
+    pub buffer: Option<u64>,
     /// All options, as they were given.
     pub given: BTreeMap<String, String>,
 }
@@ -54,7 +56,7 @@ impl Options {
     /// Docker's, in its words.
     pub fn of(config: &LogConfig) -> Result<Options> {
         let given = &config.config;
-        check_mode(given)?;
+        let buffer = check_mode(given)?;
         let name = config.kind.as_str();
         let (driver, known): (Driver, Vec<&str>) = match name {
             "" | "json-file" => (Driver::JsonFile, [&SIZES[..], &ABOUT].concat()),
@@ -63,7 +65,7 @@ impl Options {
             "syslog" => (Driver::Syslog(Address::default()), [&SYSLOG[..], &ABOUT, &CACHE].concat()),
             "none" if given.is_empty() => (Driver::None, Vec::new()),
             "none" => bail!("invalid logging opts for driver none"),
-            "gelf" | "fluentd" | "awslogs" | "splunk" | "gcplogs" | "etwlogs" | "logentries" => {
+            "gelf" | "fluentd" | "awslogs" | "splunk" | "gcplogs" | "logentries" => {
                 bail!(
                     "the log driver {name} is docker's, and not one of ours: json-file, local, journald, syslog, none"
                 )
@@ -84,7 +86,7 @@ impl Options {
             .get("cache-disabled")
             .map(|value| boolean(value).map_err(|_| anyhow!("invalid value for option cache-disabled: {value}")));
         let has_file = driver != Driver::None && !disabled.transpose()?.unwrap_or(false);
-        Ok(Options { driver, size, files, compress, has_file, given: given.clone() })
+        Ok(Options { driver, size, files, compress, has_file, buffer, given: given.clone() })
     }
 }
 
@@ -95,19 +97,17 @@ fn unknown(key: &str, driver: &str) -> String {
     }
 }
 
-/// Our shim never has the container wait for anything but its own disk, so both modes are one here.
-fn check_mode(given: &BTreeMap<String, String>) -> Result<()> {
-    match given.get("mode").map(String::as_str) {
-        None | Some("" | "blocking" | "non-blocking") => {}
-        Some(other) => bail!("logger: logging mode not supported: {other}"),
+/// Our shim never has the container wait for anything but its own disk, so both modes are one here. Gives the size of the buffer.
+fn check_mode(given: &BTreeMap<String, String>) -> Result<Option<u64>> {
+    let mode = given.get("mode").map_or("", String::as_str);
+    if !matches!(mode, "" | "blocking" | "non-blocking") {
+        bail!("logger: logging mode not supported: {mode}");
     }
-    match given.get("max-buffer-size") {
-        Some(_) if given.get("mode").is_none_or(|mode| mode != "non-blocking") => {
-            bail!("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
-        }
-        Some(size) => bytes(size).map(drop).context("error parsing option max-buffer-size"),
-        None => Ok(()),
+    let Some(size) = given.get("max-buffer-size") else { return Ok(None) };
+    if mode != "non-blocking" {
+        bail!("logger: max-buffer-size option is only supported with 'mode=non-blocking'");
     }
+    bytes(size).map(Some).context("error parsing option max-buffer-size")
 }
 
 /// The size of one file, how many there are, and whether the older ones are compressed.

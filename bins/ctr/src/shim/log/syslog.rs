@@ -1,5 +1,6 @@
 //! A syslog daemon, on this machine or another: RFC 3164, RFC 5424, and the shorter form that local daemons take.
 
+use super::connection::Connection;
 use super::lines::Line;
 use super::options::Options;
 use super::tag;
@@ -7,13 +8,6 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use layout::container::Container;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::time::Duration;
-
-/// How long the daemon may take for a line. What it does not take is in the file beside.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where the machine's own daemon listens, on one system or another.
 const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
@@ -91,45 +85,33 @@ fn read_address(text: &str) -> Result<(String, String)> {
                 place.rsplit_once(':').is_some_and(|(host, _)| !host.starts_with('[') || host.ends_with(']'));
             if has_port { place.to_owned() } else { format!("{place}:514") }
         }
-        "tcp+tls" => bail!("syslog-address {text}: tcp+tls is not supported: use tcp, udp, unix or unixgram"),
+        "tcp+tls" => bail!(
+            "syslog-address {text}: tcp+tls is not supported: let a syslog daemon of this machine send it on, \
+             and give this one's address (unixgram:///dev/log)"
+        ),
         _ => bail!("syslog-address should be in form proto://address, got {text}"),
     };
     Ok((protocol.to_owned(), place))
 }
 
-enum Connection {
-    Datagram(UnixDatagram),
-    Stream(UnixStream),
-    Udp(UdpSocket),
-    Tcp(TcpStream),
-}
-
-/// A connection to the daemon.
+/// What its messages say.
 pub struct Syslog {
-    connection: Connection,
     address: Address,
     host: String,
     tag: String,
 }
 
 impl Syslog {
-    /// Connects to it.
-    pub fn connect(container: &Container, options: &Options, to: &Address) -> Result<Syslog> {
+    /// Reads the options that are about the container.
+    pub fn new(container: &Container, options: &Options, address: &Address) -> Result<Syslog> {
         let template = options.given.get("tag").map_or("{{.ID}}", String::as_str);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(Syslog { connection: connect(to)?, address: to.clone(), host, tag: tag::tag(container, template)? })
+        Ok(Syslog { address: address.clone(), host, tag: tag::tag(container, template)? })
     }
 
-    /// Sends a line. A connection that is lost is made once more.
-    pub fn send(&mut self, line: &Line) {
-        let message = self.message(line, Timestamp::now());
-        if self.connection.send(&message).is_err()
-            && let Ok(connection) = connect(&self.address)
-        {
-            self.connection = connection;
-            // In vain twice: the line is in the file beside.
-            let _ = self.connection.send(&message);
-        }
+    /// The message of a line.
+    pub fn encode(&self, line: &Line) -> Vec<u8> {
+        self.message(line, Timestamp::now())
     }
 
     fn message(&self, line: &Line, now: Timestamp) -> Vec<u8> {
@@ -150,59 +132,26 @@ impl Syslog {
     }
 }
 
-impl Connection {
-    fn send(&mut self, message: &[u8]) -> std::io::Result<()> {
-        match self {
-            Connection::Datagram(socket) => socket.send(message).map(drop),
-            Connection::Udp(socket) => socket.send(message).map(drop),
-            Connection::Stream(socket) => socket.write_all(message),
-            Connection::Tcp(socket) => socket.write_all(message),
-        }
-    }
-}
-
-fn connect(to: &Address) -> Result<Connection> {
+/// Connects to it.
+pub fn connect(to: &Address) -> Result<Connection> {
     let place = to.place.as_str();
-    let dial = |error: std::io::Error| {
+    let connected = match to.protocol.as_str() {
+        "" => {
+            let found = LOCAL.iter().find_map(|path| Connection::local(path).ok());
+            return found.context("Unix syslog delivery error");
+        }
+        "unixgram" => Connection::datagram(place),
+        "unix" => Connection::local(place),
+        "udp" => Connection::udp(place),
+        _ => Connection::tcp(place),
+    };
+    connected.map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
             _ => error.to_string(),
         };
         anyhow::anyhow!("dial {} {place}: {why}", to.protocol)
-    };
-    match to.protocol.as_str() {
-        "" => LOCAL.iter().find_map(|path| local(path).ok()).context("Unix syslog delivery error"),
-        "unixgram" => datagram(place).map_err(dial),
-        "unix" => local(place).map_err(dial),
-        "udp" => {
-            let socket = UdpSocket::bind(if place.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" }).map_err(dial)?;
-            socket.connect(place).map_err(dial)?;
-            Ok(Connection::Udp(socket))
-        }
-        _ => {
-            let mut addresses = place.to_socket_addrs().map_err(dial)?;
-            let address = addresses.next().with_context(|| format!("dial tcp {place}: no such host"))?;
-            let socket = TcpStream::connect_timeout(&address, PATIENCE * 5).map_err(dial)?;
-            socket.set_write_timeout(Some(PATIENCE)).map_err(dial)?;
-            Ok(Connection::Tcp(socket))
-        }
-    }
-}
-
-/// A daemon of this machine takes datagrams, or a stream.
-fn local(path: &str) -> std::io::Result<Connection> {
-    datagram(path).or_else(|_| {
-        let socket = UnixStream::connect(path)?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Connection::Stream(socket))
     })
-}
-
-fn datagram(path: &str) -> std::io::Result<Connection> {
-    let socket = UnixDatagram::unbound()?;
-    socket.connect(path)?;
-    socket.set_write_timeout(Some(PATIENCE))?;
-    Ok(Connection::Datagram(socket))
 }
 
 #[cfg(test)]
@@ -211,9 +160,8 @@ mod tests {
 
     #[test]
     fn messages_have_the_form_that_was_asked_for() {
-        let connection = Connection::Datagram(UnixDatagram::unbound().unwrap());
         let address = Address { facility: 3, ..Address::default() };
-        let mut syslog = Syslog { connection, address, host: "box".into(), tag: "web".into() };
+        let mut syslog = Syslog { address, host: "box".into(), tag: "web".into() };
         let line = Line { stream: "stderr", time: "", text: b"hello", part: None };
         let mut message = |format| {
             syslog.address.format = format;
