@@ -111,9 +111,6 @@ pub enum Command {
     Where(Where),
     /// Check whether this machine can run containers, and say what to do where it cannot
     Doctor,
-    /// The parent of a container: keeps its output, its exit code and its lock (used by start)
-    #[command(subcommand, hide = true)]
-    Shim(ShimCommand),
 }
 
 /// Commands about containers: `ctr run` and `ctr container run` are one.
@@ -221,7 +218,18 @@ pub enum ImageGroup {
     Inspect(ImageInspect),
 }
 
-/// What start asks of the shim.
+/// The parent of a container: keeps its output, its exit code and its lock. Used by start and exec, which `--explain` shows.
+///
+/// It is described by itself: one stays beside each container, and would keep in memory what clap knows of all other commands.
+#[derive(Debug, Parser)]
+#[command(name = "ctr shim")]
+pub struct Shim {
+    /// What is asked of it
+    #[command(subcommand)]
+    pub command: ShimCommand,
+}
+
+/// What start and exec ask of the shim.
 #[derive(Debug, Subcommand)]
 pub enum ShimCommand {
     /// Become the parent of a container: run COMMAND with the container's streams, and stay

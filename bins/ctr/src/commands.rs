@@ -26,20 +26,12 @@ use layout::{Layout, exit};
 
 /// Runs a command; gives the exit code.
 pub fn run(cli: Cli) -> Result<u8> {
+    exit::end_with_the_reader();
     let explain = cli.explain;
-    // All but the shim, which serves sockets.
-    if !matches!(cli.command, Command::Shim(ShimCommand::Create { .. })) {
-        exit::end_with_the_reader();
-    }
     if matches!(cli.command, Command::Doctor) {
         return if explain { reads_only() } else { doctor::doctor() };
     }
-    let layout = Layout::from_env()?;
-    if !rustix::process::geteuid().is_root() {
-        bail!("containers need root (mounts, networks and cgroups are made for them): run this with sudo");
-    }
-    layout.open()?;
-    let engine = Engine { layout, explain };
+    let engine = Engine { layout: open_layout()?, explain };
     match cli.command {
         Command::Container(command) => engine.container(command),
         Command::Rm(args) => engine.rm(&args),
@@ -58,9 +50,44 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Info(args) => engine.show(|layout| show::info::info(layout, &args)),
         Command::Version(args) => engine.show(|_| show::version::version(&args)),
         Command::Where(args) => engine.show(|layout| show::places::places(layout, &args)),
-        Command::Shim(command) => engine.shim(command),
         Command::Doctor => Ok(0),
     }
+}
+
+/// Runs the part of a command that becomes the parent of a container's process, or speaks with it; gives the exit code.
+pub fn shim(command: ShimCommand) -> Result<u8> {
+    // All but the shim, which serves sockets.
+    if !matches!(command, ShimCommand::Create { .. }) {
+        exit::end_with_the_reader();
+    }
+    let layout = open_layout()?;
+    match command {
+        ShimCommand::Create { id, command } => shim::create(&layout, &id.parse()?, &command),
+        ShimCommand::Start { attach, interactive, no_sig_proxy, detach_keys, hide, id, command } => {
+            let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?.hiding(&hide);
+            Ok(client::start(&layout, &id.parse()?, attach.then_some(&manner), &command, None)?.code())
+        }
+        ShimCommand::Exec { detach, interactive, no_sig_proxy, tty, detach_keys, id, exec, command } => {
+            let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?;
+            let attached = (!detach).then_some(manner);
+            let wanted = Wanted { tty, input: interactive && !detach, attached, command };
+            session::run(&layout, &id.parse()?, &exec, &wanted)
+        }
+        ShimCommand::Compress { log } => shim::log::rotate::compress_all(&log).map(|()| 0),
+        ShimCommand::Tell { id, what, command } => {
+            let what = clap::ValueEnum::from_str(&what, false).map_err(anyhow::Error::msg)?;
+            client::tell(&layout, &id.parse()?, what, &command).map(|()| 0)
+        }
+    }
+}
+
+fn open_layout() -> Result<Layout> {
+    let layout = Layout::from_env()?;
+    if !rustix::process::geteuid().is_root() {
+        bail!("containers need root (mounts, networks and cgroups are made for them): run this with sudo");
+    }
+    layout.open()?;
+    Ok(layout)
 }
 
 impl Engine {
@@ -145,26 +172,5 @@ impl Engine {
 
     fn images(&self, args: &Images) -> Result<u8> {
         self.show(|layout| show::images::images(layout, args))
-    }
-
-    fn shim(&self, command: ShimCommand) -> Result<u8> {
-        match command {
-            ShimCommand::Create { id, command } => shim::create(&self.layout, &id.parse()?, &command),
-            ShimCommand::Start { attach, interactive, no_sig_proxy, detach_keys, hide, id, command } => {
-                let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?.hiding(&hide);
-                Ok(client::start(&self.layout, &id.parse()?, attach.then_some(&manner), &command, None)?.code())
-            }
-            ShimCommand::Exec { detach, interactive, no_sig_proxy, tty, detach_keys, id, exec, command } => {
-                let manner = Manner::new(interactive, !no_sig_proxy, &detach_keys)?;
-                let attached = (!detach).then_some(manner);
-                let wanted = Wanted { tty, input: interactive && !detach, attached, command };
-                session::run(&self.layout, &id.parse()?, &exec, &wanted)
-            }
-            ShimCommand::Compress { log } => shim::log::rotate::compress_all(&log).map(|()| 0),
-            ShimCommand::Tell { id, what, command } => {
-                let what = clap::ValueEnum::from_str(&what, false).map_err(anyhow::Error::msg)?;
-                client::tell(&self.layout, &id.parse()?, what, &command).map(|()| 0)
-            }
-        }
     }
 }

@@ -43,13 +43,21 @@ mod sys;
 mod update;
 mod volume;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let words = cli::grouped(cli::Cli::command()).try_get_matches();
-    match words.and_then(|words| cli::Cli::from_arg_matches(&words)) {
-        Ok(cli) => layout::exit::report("ctr", commands::run(cli)),
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let done = match words.get(1) {
+        Some(word) if word == "shim" => cli::Shim::try_parse_from(&words[1..]).map(|shim| commands::shim(shim.command)),
+        _ => {
+            let matches = cli::grouped(cli::Cli::command()).try_get_matches_from(words);
+            matches.and_then(|matches| cli::Cli::from_arg_matches(&matches)).map(commands::run)
+        }
+    };
+    match done {
+        Ok(result) => layout::exit::report("ctr", result),
         Err(error) => {
             // When printing fails there is nobody left to tell.
             let _ = error.print();

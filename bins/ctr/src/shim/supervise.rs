@@ -25,7 +25,7 @@ const READ: usize = 64 << 10;
 /// streams in hand (`--pid host`) may write for ever.
 const MAX_LAST_READS: usize = 32;
 
-/// After so long without anything to do, the next thing to do is taken to be far away.
+/// After so long with nothing but output to pass on, the next thing to do is taken to be far away.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// What the loop keeps.
@@ -41,7 +41,7 @@ pub struct Supervisor {
     /// When it has had its time to end by itself.
     pub(super) kill_at: Option<Instant>,
     pub(super) health: Option<Monitor>,
-    /// When it has been quiet for long enough to give back the memory that what has happened needed.
+    /// When it gives back the memory that was needed for what has happened.
     pub(super) rest_at: Option<Instant>,
 }
 
@@ -81,6 +81,13 @@ enum Source {
     ProbeEnd,
 }
 
+impl Source {
+    /// Whether this is not what a container's everyday is made of.
+    fn is_rare(&self) -> bool {
+        !matches!(self, Source::Input | Source::Output(_))
+    }
+}
+
 impl Supervisor {
     /// The loop. Ends when the container has ended for good, or will not be started.
     fn serve(&mut self) -> Result<Ended> {
@@ -91,7 +98,7 @@ impl Supervisor {
             .context("make a file for signals")?;
         loop {
             let sources = self.wait(&signal_file)?;
-            if !sources.is_empty() {
+            if sources.iter().any(Source::is_rare) {
                 self.rest_at = Some(Instant::now() + QUIET);
             }
             for source in sources {
