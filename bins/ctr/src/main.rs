@@ -14,7 +14,6 @@
 //! | [`update`] | other limits for a container that is there |
 //! | [`signal`] | signals as users write them |
 //! | [`registry`] | when an image is pulled, and the commands that pull and push |
-//! | [`events`] | what happens, written down |
 //! | [`show`] | what the user sees |
 //! | [`volume`] | making and removing volumes |
 //! | [`doctor`] | what this machine can do |
@@ -26,8 +25,6 @@ mod client;
 mod commands;
 mod create;
 mod doctor;
-#[expect(dead_code, reason = "images and volumes are to follow")]
-mod events;
 mod exec;
 mod life;
 mod plan;

@@ -13,6 +13,7 @@
 //! | [`oci`] | the OCI documents: image index, manifest, image config, runtime `config.json` |
 //! | [`images`] | reading the image store (writing is `layerfs`'s) |
 //! | [`container`], [`network`], [`volume`] | the JSON files of containers, networks and volumes |
+//! | [`events`] | what happens, written down |
 //! | [`rootfs`] | looking into a root filesystem without being led out of it; users and groups in it |
 //! | [`tool`], [`exit`] | finding and running a sibling; exit codes and error lines |
 //! | `memory` | where the tools get their memory from |
@@ -23,6 +24,7 @@
 pub mod container;
 pub mod digest;
 pub mod duration;
+pub mod events;
 pub mod exit;
 pub mod id;
 pub mod images;

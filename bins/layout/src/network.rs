@@ -14,6 +14,11 @@ ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 ";
 
+/// What docker calls a network's id: ours are known by their names, so it is made of that.
+pub fn id(name: &str) -> String {
+    crate::Digest::of(format!("network {name}").as_bytes()).hex().to_owned()
+}
+
 /// A bridge network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -10,10 +10,11 @@ pub use manner::Manner;
 pub use stream::{End, Link, announce_size, run as stay};
 pub use terminal::size;
 
+use crate::life;
 use crate::protocol::{Control, Decoder, Deed, Kind, control};
-use crate::{events, life};
 use anyhow::{Context, Result, bail};
 use layout::container::Container;
+use layout::events;
 use layout::lock::Lock;
 use layout::{ContainerId, Layout, exit, socket};
 use nix::sys::signal::Signal;

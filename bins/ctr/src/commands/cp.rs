@@ -33,10 +33,14 @@ impl Engine {
     }
 
     fn copy(&self, args: &Cp) -> Result<u8> {
-        let (name, path, source, target) = match (side(&args.source), side(&args.target)) {
+        let (action, name, path, source, target) = match (side(&args.source), side(&args.target)) {
             (Side::Container(..), Side::Container(..)) => bail!("copying between containers is not supported"),
-            (Side::Container(name, path), Side::Here(target)) => (name, path, format!(":{path}"), target.to_owned()),
-            (Side::Here(source), Side::Container(name, path)) => (name, path, source.to_owned(), format!(":{path}")),
+            (Side::Container(name, path), Side::Here(target)) => {
+                ("archive-path", name, path, format!(":{path}"), target.to_owned())
+            }
+            (Side::Here(source), Side::Container(name, path)) => {
+                ("extract-to-dir", name, path, source.to_owned(), format!(":{path}"))
+            }
             (Side::Here(_), Side::Here(_)) => bail!("must specify at least one container source"),
         };
         if path.is_empty() {
@@ -49,7 +53,7 @@ impl Engine {
         let is_up = life::state(&self.layout, &id)?.status.is_up();
         let copy = self.copy_call(&container, name, args)?.arg("--").arg(source).arg(target);
         if is_up {
-            return self.pass_on(copy);
+            return self.pass_on(copy).inspect(|code| self.note(&container, action, *code));
         }
         if !self.explain {
             life::recover(&self.layout, &id)?;
@@ -59,7 +63,7 @@ impl Engine {
         plan.call(life::mount_call(&self.layout, &container));
         let umount = Call::new(Tool::Layerfs).arg("umount").arg(self.layout.container_dir(&id).rootfs());
         plan.push(Step::Between { work: copy, after: vec![Step::Call(umount)] });
-        self.as_docker_ends(&plan)
+        self.as_docker_ends(&plan).inspect(|code| self.note(&container, action, *code))
     }
 
     fn copy_call(&self, container: &Container, name: &str, args: &Cp) -> Result<Call> {

@@ -5,7 +5,7 @@ use crate::plan::Step;
 use anyhow::Result;
 use layout::container::Container;
 use layout::tool::Call;
-use layout::{Layout, exit};
+use layout::{Layout, events, exit};
 
 /// What a command works with.
 pub struct Engine {
@@ -70,6 +70,13 @@ impl Engine {
     pub fn explained(&self, plan: &Plan) -> Result<u8> {
         print!("{}", plan.to_script(&self.layout));
         Ok(0)
+    }
+
+    /// Notes what was done to a container, if it was done: it ended with 0, and was not only explained.
+    pub fn note(&self, container: &Container, action: &str, code: u8) {
+        if code == 0 && !self.explain {
+            events::of_container(&self.layout, container, action, &[]);
+        }
     }
 
     /// A command that only shows something. It fails with 1, unless its error says another code.

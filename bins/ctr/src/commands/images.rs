@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::lock::Lock;
 use layout::tool::{Call, Tool};
-use layout::{Layout, exit};
+use layout::{Digest, Layout, Reference, events, exit, images};
 use std::io::{BufRead, Write};
 
 /// `layerfs rm`.
@@ -101,7 +101,7 @@ impl Engine {
         // Nobody starts or removes it meanwhile; one that runs is mounted as long as it does.
         let _operation = self.hold(&container)?;
         if life::state(&self.layout, &container.id)?.status.is_up() {
-            return self.pass_on(export);
+            return self.pass_on(export).inspect(|code| self.note(&container, "export", *code));
         }
         if !self.explain {
             life::recover(&self.layout, &container.id)?;
@@ -111,7 +111,7 @@ impl Engine {
         plan.call(life::mount_call(&self.layout, &container));
         let umount = Call::new(Tool::Layerfs).arg("umount").arg(dir.rootfs());
         plan.push(Step::Between { work: export, after: vec![Step::Call(umount)] });
-        self.as_docker_ends(&plan)
+        self.as_docker_ends(&plan).inspect(|code| self.note(&container, "export", *code))
     }
 
     /// `ctr commit`: an image of what the container changed, and of how it was run.
@@ -125,13 +125,36 @@ impl Engine {
         plan.note("what the image is to run by default: what the container does");
         plan.push(Step::write_json(&file, &container.config.run)?);
         let mut after = vec![Step::RemoveFile(file)];
-        if args.pause && state.status == Status::Running {
+        let freezes = args.pause && state.status == Status::Running;
+        if freezes {
             plan.note("nothing changes while it is read: the container's processes are frozen");
             plan.call(runtime::pause(&self.layout, &container.id));
             after.insert(0, Step::Call(runtime::resume(&self.layout, &container.id)));
         }
         plan.push(Step::Between { work: commit, after });
-        self.as_docker_ends(&plan)
+        let code = self.as_docker_ends(&plan)?;
+        if freezes {
+            ["pause", "unpause"].iter().for_each(|action| self.note(&container, action, code));
+        }
+        self.note_commit(&container, args, code);
+        Ok(code)
+    }
+
+    /// Notes a commit, with the image's name and id if it was given a name.
+    fn note_commit(&self, container: &Container, args: &Commit, code: u8) {
+        if code != 0 || self.explain {
+            return;
+        }
+        let name = args.name.as_deref().and_then(|name| Reference::parse_name(name).ok()).map(|name| name.familiar());
+        let image = name.as_deref().and_then(|name| images::lookup(&self.layout, name).ok().flatten());
+        let id = image.map(|image| image.id);
+        let more = [
+            ("comment", Some(args.message.as_deref().unwrap_or_default())),
+            ("imageID", id.as_ref().map(Digest::as_str)),
+            ("imageRef", name.as_deref()),
+        ];
+        let more: Vec<(&str, &str)> = more.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        events::of_container(&self.layout, container, "commit", &more);
     }
 
     fn container_named(&self, name: &str) -> Result<Container> {

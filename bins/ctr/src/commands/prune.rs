@@ -3,7 +3,6 @@
 use super::Engine;
 use super::images::confirmed;
 use crate::cli::{ContainerPrune, SystemPrune};
-use crate::events::{self, About};
 use crate::life;
 use crate::plan::{Plan, Step};
 use crate::show::{disk, ps, when};
@@ -11,6 +10,7 @@ use crate::volume;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use layout::container::{Container, Status};
+use layout::events::{self, About};
 use layout::tool::{Call, Tool};
 use layout::volume::Volume;
 use layout::{exit, time, units};

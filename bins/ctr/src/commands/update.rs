@@ -2,9 +2,10 @@
 
 use super::Engine;
 use crate::cli::{LimitOptions, Update};
-use crate::{events, update};
+use crate::update;
 use anyhow::{Context, Result};
 use layout::container::Container;
+use layout::events;
 use layout::exit;
 use layout::lock::Lock;
 

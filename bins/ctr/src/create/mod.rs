@@ -26,9 +26,10 @@ pub mod watch;
 
 use crate::cli;
 use crate::plan::{Plan, Step};
-use crate::{events, life as lives, spec, volume};
+use crate::{life as lives, spec, volume};
 use anyhow::{Context, Result, bail};
 use layout::container::{self, Container, State};
+use layout::events;
 use layout::images::{self, Image};
 use layout::lock::Lock;
 use layout::oci::image::Platform;

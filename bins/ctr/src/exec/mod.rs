@@ -8,12 +8,12 @@ pub mod session;
 
 use crate::client::Manner;
 use crate::create::environment::{set_from_file, set_or_inherit, without_names_alone};
-use crate::events;
 use crate::plan::{Plan, Step, to_json};
 use crate::spec::security;
 use crate::{cli, client, life, runtime};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
+use layout::events;
 use layout::oci::runtime::{ConsoleSize, Process, ProcessUser, Spec};
 use layout::{Layout, exit, publish, rootfs};
 use std::path::PathBuf;
@@ -44,7 +44,9 @@ pub fn plan(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<
 pub fn exec(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<u8> {
     let plan = plan(layout, container, args)?;
     let Some((Step::Exec { id, exec, .. }, _)) = plan.steps.split_last() else { return Ok(0) };
-    let line = args.command().join(" ");
+    // As docker writes it: the program, a space, its arguments.
+    let (program, words) = args.command().split_first().context("exec needs a command")?;
+    let line = format!("{program} {}", words.join(" "));
     for action in ["exec_create", "exec_start"] {
         note(layout, container, &format!("{action}: {line}"), exec, None);
     }

@@ -55,7 +55,11 @@ pub fn run(layout: &Layout, id: &ContainerId, exec: &str, wanted: &Wanted) -> Re
     match sys::fork_process()? {
         Side::Parent => {
             drop(theirs);
-            connect(&container, Session::over(ours), wanted)
+            let end = connect(&container, Session::over(ours), wanted)?;
+            if end == End::Detached {
+                super::note(layout, &container, "exec_detach", exec, None);
+            }
+            end.or_failure()
         }
         Side::Child => {
             drop(ours);
@@ -66,16 +70,16 @@ pub fn run(layout: &Layout, id: &ContainerId, exec: &str, wanted: &Wanted) -> Re
 }
 
 /// The caller's side.
-fn connect(container: &Container, mut session: Session, wanted: &Wanted) -> Result<u8> {
+fn connect(container: &Container, mut session: Session, wanted: &Wanted) -> Result<End> {
     if let Some(manner) = &wanted.attached {
         // The window may have become another since the terminal was ordered.
         client::announce_size(&mut session, wanted.tty)?;
         let lost = format!("lost the command in {}: its parent was killed", container.name);
         let link = Link { session, tty: wanted.tty, input: wanted.input, manner, forward: None, lost, held: None };
-        return client::stay(link).and_then(End::or_failure);
+        return client::stay(link);
     }
     match session.next_word()? {
-        Some(Control::Started) => Ok(0),
+        Some(Control::Started) => Ok(End::Exited(0)),
         Some(Control::Failed { message, .. }) => Err(exit::coded(1, message)),
         _ => bail!("exec in {}: the parent of the command was killed", container.name),
     }

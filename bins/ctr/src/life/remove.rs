@@ -2,9 +2,10 @@
 
 use super::{SHIM_GRACE, has_shim, hold, recover, signal_step, wait_end, wait_for_shim};
 use crate::plan::{Plan, Step};
-use crate::{client, events, volume};
+use crate::{client, volume};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
+use layout::events;
 use layout::{ContainerId, Layout};
 
 /// The steps that remove a stopped container. The name goes first: then the folder is nobody's, and a

@@ -2,11 +2,11 @@
 
 use super::hold;
 use crate::create::{check_name, claimable, name_conflict};
-use crate::events;
 use crate::plan::{Plan, Step, to_json};
 use anyhow::{Context, Result, bail};
 use layout::Layout;
 use layout::container::Container;
+use layout::events;
 use std::path::{Path, PathBuf};
 
 /// The steps that rename a container: the new name is taken, written down, and the old one let go. Whoever is killed in between

@@ -3,9 +3,10 @@
 use super::{settled, start, start_plan};
 use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
-use crate::{events, runtime, signal};
+use crate::{runtime, signal};
 use anyhow::Result;
 use layout::container::Container;
+use layout::events;
 use layout::{ContainerId, Layout};
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use crate::protocol::Deed;
 use crate::{life, runtime, signal};
 use anyhow::{Result, bail};
 use layout::container::Status;
+use layout::events;
 use std::time::Instant;
 
 impl Shim {
@@ -38,6 +39,7 @@ impl Shim {
         self.state.error.clear();
         self.state.started_at = layout::time::now();
         self.publish_state()?;
+        events::of_surroundings(&self.layout, &self.container, true);
         self.note("start", &[]);
         Ok(())
     }

@@ -4,8 +4,8 @@ use super::{Shim, remove_run_dir, restart};
 use crate::life;
 use crate::protocol::Control;
 use layout::container::Status;
-use layout::exit;
 use layout::tool::{Call, Tool};
+use layout::{events, exit};
 
 /// How it came to its end.
 pub enum Ended {
@@ -41,6 +41,7 @@ impl Shim {
             self.note("oom", &[]);
         }
         self.note("die", &[("exitCode", &code.to_string())]);
+        events::of_surroundings(&self.layout, &self.container, false);
         // The policy, the name and the labels may have changed since.
         if let Ok(container) = self.layout.read_container(&self.container.id) {
             self.container = container;

@@ -31,10 +31,11 @@ pub mod traffic;
 
 use self::log::Log;
 use self::process::Process;
+use crate::life;
 use crate::sys::{self, Side};
-use crate::{events, life};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, State};
+use layout::events;
 use layout::lock::Lock;
 use layout::{ContainerId, Layout, exit, socket};
 use std::fs::{self, File};

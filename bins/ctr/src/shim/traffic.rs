@@ -93,6 +93,7 @@ impl Supervisor {
             Control::Resize { rows, cols } => {
                 if let Some(streams) = self.streams() {
                     streams.resize(rows, cols);
+                    self.shim.note("resize", &[("height", &rows.to_string()), ("width", &cols.to_string())]);
                 }
             }
             // It runs: that cannot be undone by starting it again, or by giving up on the start.

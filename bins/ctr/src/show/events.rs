@@ -3,10 +3,11 @@
 use super::format::unescape;
 use super::template::{Data, Shape, Template};
 use super::{ps, when};
-use crate::{cli, events};
+use crate::cli;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use layout::{Layout, exit};
+use layout::events;
+use layout::{Layout, Reference, exit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use serde_json::{Value, json};
@@ -237,10 +238,11 @@ fn fits(event: &Value, name: &str, value: &str) -> bool {
         "image" => {
             let image = if kind == "image" { attribute("name") } else { attribute("image") };
             let image = image.unwrap_or_default();
-            id == value || image == value || image.rsplit_once(':').is_some_and(|(repository, _)| repository == value)
+            let repository = |name: &str| Reference::parse(name).is_ok_and(|name| name.repository() == value);
+            [id.as_str(), image].into_iter().any(|name| name == value || repository(name))
         }
-        // By name, or the id from its start on.
-        kind_wanted => kind == kind_wanted && (attribute("name") == Some(value) || id.starts_with(value)),
+        // By the name or the id from its start on; as with docker, whatever it is that has them.
+        _ => id.starts_with(value) || attribute("name").is_some_and(|name| name.starts_with(value)),
     }
 }
 
@@ -279,8 +281,8 @@ mod tests {
             ("type", "container", true),
             ("container", "web", true),
             ("container", "ab", true),
-            ("container", "we", false),
-            ("volume", "web", false),
+            ("container", "we", true),
+            ("container", "eb", false),
             ("image", "base", true),
             ("image", "base:1", true),
             ("label", "tier", true),

@@ -3,8 +3,8 @@
 use super::table;
 use crate::{cli, life, spec};
 use anyhow::{Context, Result, bail};
-use layout::Layout;
 use layout::tool::{Call, Tool};
+use layout::{Layout, events};
 use std::process::Command;
 
 /// Docker's columns here are wider than elsewhere.
@@ -28,6 +28,7 @@ pub fn top(layout: &Layout, args: &cli::Top) -> Result<u8> {
     if !listed.status.success() {
         bail!("Error running ps: {}", String::from_utf8_lossy(&listed.stderr).trim());
     }
+    events::of_container(layout, &layout.read_container(&id)?, "top", &[]);
     print!("{}", table::render_with(&rows(&String::from_utf8_lossy(&listed.stdout), &pids)?, WIDTH));
     Ok(0)
 }

@@ -9,12 +9,12 @@ pub mod list;
 pub mod local;
 
 use crate::cli::VolumeCreate;
-use crate::events::{self, About};
 use crate::life;
 use crate::plan::{Plan, Step};
 use crate::show::disk;
 use anyhow::{Context, Result, bail};
 use layout::container::Container;
+use layout::events::{self, About};
 use layout::lock::Lock;
 use layout::tool::{Call, Tool};
 use layout::volume::{self, ANONYMOUS, DRIVER, Volume};
@@ -146,6 +146,7 @@ pub fn prune(layout: &Layout, takes: impl Fn(&Volume) -> bool) -> Result<(Vec<St
         remove_locked(layout, &volume.name)?;
         removed.push(volume.name);
     }
+    events::note(layout, About::Volume, "prune", "", &[("reclaimed", &bytes.to_string())]);
     Ok((removed, bytes))
 }
 

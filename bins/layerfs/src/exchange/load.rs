@@ -8,8 +8,8 @@ use crate::image::{import, store};
 use crate::layer::compression::{Compression, Decoder};
 use crate::output;
 use anyhow::{Context, Result, bail};
-use layout::oci::image::Platform;
-use layout::{Layout, exit};
+use layout::oci::image::{ImageConfig, Platform};
+use layout::{Layout, events, exit, images};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -28,6 +28,9 @@ pub fn run(layout: &Layout, args: &LoadArgs) -> Result<()> {
     let (images, moved) = load(layout, input, platform.as_ref()).context("load the archive")?;
     moved.iter().try_for_each(output::line)?;
     for image in &images {
+        let config = images::read_blob::<ImageConfig>(layout, &image.id).ok();
+        let labels = config.as_ref().and_then(|config| config.config.labels.as_ref());
+        events::of_image(layout, "load", image.id.as_str(), image.id.as_str(), labels);
         if image.names.is_empty() {
             output::line(format!("Loaded image ID: {}", image.id))?;
         }

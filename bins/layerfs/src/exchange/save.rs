@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use layout::digest::HashingReader;
 use layout::images::{self, Image};
 use layout::oci::image::{Descriptor, FULL_NAME, Index, PARENT, Platform, REF_NAME};
-use layout::{Digest, Layout, Reference};
+use layout::{Digest, Layout, Reference, events};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -36,7 +36,11 @@ pub fn run(layout: &Layout, args: &SaveArgs) -> Result<()> {
     let mut tar = TarWriter::new(BufWriter::with_capacity(256 << 10, &mut out));
     write(layout, &saved, &mut tar)?;
     tar.finish()?.flush().context("write the archive")?;
-    out.finish()
+    out.finish()?;
+    for Saved { image, .. } in &saved {
+        events::of_image(layout, "save", image.id.as_str(), image.id.as_str(), image.config.config.labels.as_ref());
+    }
+    Ok(())
 }
 
 /// Finds the images. One that is named twice is saved once, under both names.

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use layout::oci::image::{History, ImageConfig, Platform, RunConfig};
-use layout::{Layout, Reference, time};
+use layout::{Layout, Reference, events, time};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -38,6 +38,7 @@ pub fn run(layout: &Layout, args: &ImportArgs) -> Result<()> {
         ..Default::default()
     };
     let id = image::publish(layout, &image, vec![layer.blob], name.as_slice(), None)?;
+    events::of_image(layout, "import", id.as_str(), id.as_str(), image.config.labels.as_ref());
     output::line(id)
 }
 

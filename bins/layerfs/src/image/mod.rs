@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use layout::oci::image::{
     CONFIG, Descriptor, FULL_NAME, ImageConfig, Index, MANIFEST, Manifest, PARENT, REF_NAME, REPO_DIGESTS,
 };
-use layout::{Digest, Layout, Reference, images};
+use layout::{Digest, Layout, Reference, events, images};
 use std::collections::BTreeSet;
 
 /// Stores an image and lists it, under `names` or without one; gives its id. The caller holds the gc lock shared.
@@ -47,6 +47,9 @@ pub fn publish(
         names.iter().for_each(|name| set_name(index, &descriptor, name));
         Ok(())
     })?;
+    for name in names {
+        events::of_image(layout, "tag", id.as_str(), &name.familiar(), config.config.labels.as_ref());
+    }
     Ok(id)
 }
 

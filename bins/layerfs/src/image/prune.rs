@@ -5,13 +5,14 @@ use super::{change, store};
 use crate::cli::PruneArgs;
 use crate::{care::gc, output};
 use anyhow::{Context, Result, bail};
+use layout::events::{self, About};
 use layout::oci::image::ImageConfig;
 use layout::{Layout, images, time, units};
 
 /// Removes them, and prints docker's lines.
 pub fn run(layout: &Layout, args: &PruneArgs) -> Result<()> {
     let filters = args.filters.iter().map(|filter| Filter::parse(filter)).collect::<Result<Vec<_>>>()?;
-    let (said, freed) = store::edit_index(layout, |index| {
+    let remover = store::edit_index(layout, |index| {
         let mut remover = Remover::new(layout, index)?;
         for id in remover.unused() {
             let config: ImageConfig = images::read_blob(layout, &id)?;
@@ -29,10 +30,13 @@ pub fn run(layout: &Layout, args: &PruneArgs) -> Result<()> {
             }
         }
         index.manifests = remover.left();
-        Ok((remover.said, remover.freed))
+        Ok(remover)
     })?;
+    let freed = remover.freed;
+    remover.note(layout);
+    events::note(layout, About::Image, "prune", "", &[("reclaimed", &freed.to_string())]);
     let line = |line: &String| line.replacen("Untagged", "untagged", 1).replacen("Deleted", "deleted", 1);
-    let said: Vec<String> = said.iter().map(line).collect();
+    let said: Vec<String> = remover.said.iter().map(line).collect();
     if args.json {
         output::json(&serde_json::json!({"Deleted": said, "SpaceReclaimed": freed}))?;
         return gc::collect_if_quiet(layout);

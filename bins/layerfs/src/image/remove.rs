@@ -16,7 +16,10 @@ pub fn run(layout: &Layout, args: &RmArgs) -> Result<u8> {
     let mut code = 0;
     for wanted in &args.images {
         match remove_one(layout, wanted, args.force, !args.no_prune) {
-            Ok(Some(lines)) => lines.iter().try_for_each(output::line)?,
+            Ok(Some(removed)) => {
+                removed.note(layout);
+                removed.said.iter().try_for_each(output::line)?;
+            }
             Ok(None) => {
                 let name = Reference::parse(wanted).map_or_else(|_| wanted.clone(), |name| name.familiar());
                 eprintln!("layerfs: No such image: {name}");
@@ -35,12 +38,12 @@ pub fn run(layout: &Layout, args: &RmArgs) -> Result<u8> {
     Ok(code)
 }
 
-fn remove_one(layout: &Layout, wanted: &str, force: bool, prune: bool) -> Result<Option<Vec<String>>> {
+fn remove_one(layout: &Layout, wanted: &str, force: bool, prune: bool) -> Result<Option<Remover>> {
     store::edit_index(layout, |index| {
         let mut remover = Remover::new(layout, index)?;
         let Some(target) = remover.find(wanted)? else { return Ok(None) };
         remover.remove(&target, wanted, force, prune)?;
         index.manifests = remover.left();
-        Ok(Some(remover.said))
+        Ok(Some(remover))
     })
 }

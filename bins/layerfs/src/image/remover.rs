@@ -4,8 +4,11 @@ use crate::image;
 use anyhow::{Result, bail};
 use layout::lock::Lock;
 use layout::oci::image::{Descriptor, ImageConfig, Index, REPO_DIGESTS};
-use layout::{Digest, Layout, Reference, images};
+use layout::{Digest, Layout, Reference, events, images};
 use std::collections::BTreeMap;
+
+/// An image's labels.
+type Labels = Option<BTreeMap<String, String>>;
 
 /// One line of the index.
 struct Listed {
@@ -14,6 +17,7 @@ struct Listed {
     id: Digest,
     layers: Vec<Digest>,
     parent: Option<Digest>,
+    labels: Labels,
     /// Why it cannot be read.
     damage: Option<String>,
 }
@@ -24,11 +28,12 @@ impl Listed {
         match images::load(layout, descriptor.clone()) {
             Ok(image) => {
                 let layers = image.layers().to_vec();
-                Listed { descriptor, id: image.id, layers, parent: image.parent, damage: None }
+                let labels = image.config.config.labels;
+                Listed { descriptor, id: image.id, layers, parent: image.parent, labels, damage: None }
             }
             Err(error) => {
                 let (id, damage) = (descriptor.digest.clone(), Some(format!("{error:#}")));
-                Listed { descriptor, id, layers: Vec::new(), parent: None, damage }
+                Listed { descriptor, id, layers: Vec::new(), parent: None, labels: None, damage }
             }
         }
     }
@@ -64,6 +69,8 @@ pub struct Remover {
     users: Vec<User>,
     /// Docker's lines: `Untagged: ...`, `Deleted: ...`.
     pub said: Vec<String>,
+    /// What happened to which image, with its labels.
+    events: Vec<(&'static str, Digest, Labels)>,
     /// Sum of the sizes of the layers that go, in bytes.
     pub freed: u64,
     /// The sizes of all layers of images.
@@ -80,7 +87,20 @@ impl Remover {
                 sizes.insert(layer.clone(), images::layer_size(layout, layer).unwrap_or(0));
             }
         }
-        Ok(Remover { listed, users: users(layout)?, said: Vec::new(), freed: 0, sizes })
+        Ok(Remover { listed, users: users(layout)?, said: Vec::new(), events: Vec::new(), freed: 0, sizes })
+    }
+
+    /// Notes what happened, once it is true.
+    pub fn note(&self, layout: &Layout) {
+        for (action, id, labels) in &self.events {
+            events::of_image(layout, action, id.as_str(), id.as_str(), labels.as_ref());
+        }
+    }
+
+    /// An image has lost `names` of its names.
+    fn untagged(&mut self, id: &Digest, names: usize) {
+        let labels = self.listed.iter().find(|listed| listed.id == *id).and_then(|listed| listed.labels.clone());
+        self.events.extend(std::iter::repeat_n(("untag", id.clone(), labels), names));
     }
 
     /// What the index is to hold now.
@@ -159,7 +179,10 @@ impl Remover {
             );
         }
         match target {
-            Target::RepoDigest(id, reference) => self.forget_digests(id, |known| known == reference),
+            Target::RepoDigest(id, reference) => {
+                self.untagged(id, 1);
+                self.forget_digests(id, |known| known == reference);
+            }
             _ => self.untag(id, wanted),
         }
         if !self.names(id).is_empty() || !self.repo_digests(id).is_empty() {
@@ -183,6 +206,7 @@ impl Remover {
         self.listed.retain(|listed| !is_meant(listed));
         if self.listed.iter().all(|listed| listed.id != *id) {
             self.said.push(format!("Deleted: {id}"));
+            self.events.push(("delete", id.clone(), None));
         }
     }
 
@@ -194,6 +218,7 @@ impl Remover {
         self.untag_all(id);
         self.listed.retain(|listed| listed.id != *id);
         self.said.push(format!("Deleted: {id}"));
+        self.events.push(("delete", id.clone(), None));
         self.say_released(&layers.unwrap_or_default());
         match parent.filter(|_| prune) {
             Some(parent) if self.listed.iter().any(|listed| listed.id == parent) => {
@@ -265,6 +290,7 @@ impl Remover {
     fn untag(&mut self, id: &Digest, wanted: &str) {
         let Some(at) = self.listed.iter().position(|listed| is_named(listed, wanted)) else { return };
         self.said.push(format!("Untagged: {}", familiar(wanted)));
+        self.untagged(id, 1);
         let same = |listed: &&Listed| listed.id == *id;
         if self.listed.iter().filter(same).count() > 1 {
             self.listed.remove(at);
@@ -292,6 +318,7 @@ impl Remover {
     }
 
     fn untag_all(&mut self, id: &Digest) {
+        let before = self.said.len();
         for listed in self.listed.iter_mut().filter(|listed| listed.id == *id) {
             if let Some(name) = image::name_of(&listed.descriptor) {
                 self.said.push(format!("Untagged: {}", familiar(name)));
@@ -299,6 +326,7 @@ impl Remover {
             }
         }
         self.forget_digests(id, |_| true);
+        self.untagged(id, self.said.len() - before);
     }
 
     /// Says which layers go with an image: those above the ones that it shares with another image or a container.

@@ -42,3 +42,12 @@ pub mod session;
 pub mod settings;
 pub mod tls;
 pub mod upload;
+
+use layout::{Layout, Reference, events, images};
+
+/// Notes that an image has come or gone: as docker does, by its name.
+fn note(layout: &Layout, action: &str, shown: &str, reference: &Reference) {
+    let image = images::lookup(layout, shown).ok().flatten();
+    let labels = image.as_ref().and_then(|image| image.config.config.labels.as_ref());
+    events::of_image(layout, action, shown, &reference.repository(), labels);
+}

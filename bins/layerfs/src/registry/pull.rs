@@ -60,6 +60,7 @@ pub fn run(layout: &Layout, config: &Path, args: &PullArgs) -> Result<()> {
         true => format!("Status: Downloaded newer image for {shown}"),
         false => format!("Status: Image is up to date for {shown}"),
     })?;
+    super::note(layout, "pull", &shown, &reference);
     if args.status_only { Ok(()) } else { output::line(full) }
 }
 

@@ -52,6 +52,8 @@ pub fn run(layout: &Layout, config: &Path, args: &PushArgs) -> Result<()> {
     for (tag, listed) in &wanted {
         push.image(tag, listed).map_err(|error| about(error, || format!("push {}:{tag}", reference.repository())))?;
     }
+    let shown = if args.all_tags { reference.repository() } else { reference.familiar() };
+    super::note(layout, "push", &shown, &reference);
     match (args.quiet, args.all_tags) {
         (false, _) => Ok(()),
         (true, true) => output::line(name),

@@ -194,7 +194,7 @@ fn network_settings(layout: &Layout, container: &Container, state: &State) -> Va
 fn place(layout: &Layout, container: &Container, name: &str, is_up: bool) -> Place {
     let id = container.id.as_str();
     let mut place = Place {
-        network_id: network::id(layout, name),
+        network_id: layout::network::id(name),
         endpoint_id: if is_up { network::endpoint_id(name, id) } else { String::new() },
         gateway: String::new(),
         address: String::new(),

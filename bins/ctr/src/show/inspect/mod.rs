@@ -6,8 +6,6 @@ mod network;
 pub mod shape;
 mod volume;
 
-pub use network::id as network_id;
-
 use super::format::unescape;
 use super::template::{Data, Template};
 use crate::cli;

@@ -1,14 +1,9 @@
 //! A network's document.
 
 use anyhow::Result;
-use layout::network::Network;
+use layout::network::{Network, id};
 use layout::{Digest, Layout, publish, time};
 use serde_json::{Map, Value, json};
-
-/// What docker calls a network's id: ours are known by their names, so it is made of that.
-pub fn id(_layout: &Layout, name: &str) -> String {
-    Digest::of(format!("network {name}").as_bytes()).hex().to_owned()
-}
 
 /// The id of a container's place in a network, likewise.
 pub fn endpoint_id(network: &str, container: &str) -> String {
@@ -18,10 +13,10 @@ pub fn endpoint_id(network: &str, container: &str) -> String {
 /// Docker's keys, in docker's order; nothing if there is no such network.
 pub fn document(layout: &Layout, wanted: &str) -> Result<Option<Value>> {
     let is_name = wanted.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    let is_meant = |name: &str| name == wanted || (wanted.len() >= 3 && id(layout, name).starts_with(wanted));
+    let is_meant = |name: &str| name == wanted || (wanted.len() >= 3 && id(name).starts_with(wanted));
     if let Some(name) = ["host", "none"].into_iter().find(|name| is_meant(name)) {
         let driver = if name == "none" { "null" } else { name };
-        return Ok(Some(frame(layout, name, time::ZERO, driver, json!([]), json!({}), json!({}))));
+        return Ok(Some(frame(name, time::ZERO, driver, json!([]), json!({}), json!({}))));
     }
     // The default network's file is made when somebody is attached first.
     let name = if is_meant("bridge") { "bridge" } else { wanted };
@@ -29,7 +24,7 @@ pub fn document(layout: &Layout, wanted: &str) -> Result<Option<Value>> {
         return Ok(None);
     }
     if !layout.network(name).exists() {
-        return Ok(Some(frame(layout, name, time::ZERO, "bridge", json!([]), json!({}), json!({}))));
+        return Ok(Some(frame(name, time::ZERO, "bridge", json!([]), json!({}), json!({}))));
     }
     let network: Network = publish::read_json(&layout.network(name))?;
     let prefix = network.subnet.rsplit('/').next().unwrap_or_default();
@@ -52,21 +47,13 @@ pub fn document(layout: &Layout, wanted: &str) -> Result<Option<Value>> {
         "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
         "com.docker.network.bridge.name": network.bridge,
     });
-    Ok(Some(frame(layout, &network.name, &network.created, &network.driver, ranges, containers.into(), options)))
+    Ok(Some(frame(&network.name, &network.created, &network.driver, ranges, containers.into(), options)))
 }
 
-fn frame(
-    layout: &Layout,
-    name: &str,
-    created: &str,
-    driver: &str,
-    ranges: Value,
-    containers: Value,
-    options: Value,
-) -> Value {
+fn frame(name: &str, created: &str, driver: &str, ranges: Value, containers: Value, options: Value) -> Value {
     json!({
         "Name": name,
-        "Id": id(layout, name),
+        "Id": id(name),
         "Created": created,
         "Scope": "local",
         "Driver": driver,

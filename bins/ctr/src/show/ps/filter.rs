@@ -112,7 +112,7 @@ impl Filter {
     }
 
     /// Whether a container fits.
-    pub fn takes(&self, layout: &Layout, one: &Listed) -> bool {
+    pub fn takes(&self, one: &Listed) -> bool {
         let (container, state) = (&one.container, &one.state);
         let labels = container.config.run.labels.as_ref();
         let has_label = |(key, value): &(String, Option<String>)| {
@@ -131,7 +131,7 @@ impl Filter {
             && self.before.as_ref().is_none_or(|time| container.created < *time)
             && self.since.as_ref().is_none_or(|time| container.created > *time)
             && some(&self.volumes, |volume| has_volume(container, volume))
-            && some(&self.networks, |network| is_in(layout, container, network))
+            && some(&self.networks, |network| is_in(container, network))
             && some(&self.published, |ports| publishes(container, ports))
             && some(&self.exposed, |ports| exposes(container, ports))
             && some(&self.health, |wanted| wanted == health)
@@ -162,10 +162,9 @@ fn has_volume(container: &Container, wanted: &str) -> bool {
     mounts.any(|mount| [&mount.name, &mount.destination].into_iter().any(|name| name == wanted))
 }
 
-fn is_in(layout: &Layout, container: &Container, wanted: &str) -> bool {
+fn is_in(container: &Container, wanted: &str) -> bool {
     let name = network(container);
-    name == wanted
-        || (!name.is_empty() && wanted.len() > 3 && crate::show::inspect::network_id(layout, name).starts_with(wanted))
+    name == wanted || (!name.is_empty() && wanted.len() > 3 && layout::network::id(name).starts_with(wanted))
 }
 
 fn publishes(container: &Container, wanted: &Ports) -> bool {

@@ -41,7 +41,7 @@ pub fn ps(layout: &Layout, args: &cli::Ps) -> Result<u8> {
     let format = Format::choose(&LISTING, args.format.as_deref(), args.quiet)?;
     let filter = filter::Filter::parse(layout, &args.filter)?;
     let last = if args.latest { Some(1) } else { usize::try_from(args.last).ok().filter(|last| *last > 0) };
-    let wanted = |listed: &Listed| filter.takes(layout, listed);
+    let wanted = |listed: &Listed| filter.takes(listed);
     let is_all = args.all || last.is_some() || filter.names_states();
     let mut listed = list::all(layout)?;
     listed.retain(|one| (is_all || one.state.status.is_up()) && wanted(one));

@@ -1,8 +1,9 @@
 //! What happens to containers, images and volumes, written down as it happens: `$CTR_RUN/events.jsonl`, an event a line in
-//! docker's JSON form. `ctr events` reads it. There is no daemon to ask, so whoever does something also notes it.
+//! docker's JSON form. `ctr events` reads it. There is no daemon to ask, so whoever does something also notes it: what happens to
+//! images `layerfs`, the rest `ctr`.
 
-use layout::Layout;
-use layout::container::Container;
+use crate::Layout;
+use crate::container::Container;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -40,6 +41,39 @@ pub fn of_container(layout: &Layout, container: &Container, action: &str, more: 
     note(layout, About::Container, action, container.id.as_str(), &all);
 }
 
+/// Notes that a container's network and volumes are there for it (`is_up`), or are so no more, as docker does beside `start` and
+/// `die`. The network of another container is that one's.
+pub fn of_surroundings(layout: &Layout, container: &Container, is_up: bool) {
+    let id = container.id.as_str();
+    let mode = container.host_config.network_mode.as_str();
+    let (name, kind) = match mode {
+        "" | "default" | "bridge" => ("bridge", "bridge"),
+        "none" => ("none", "null"),
+        other => (other, other),
+    };
+    if !mode.starts_with("container:") {
+        let action = if is_up { "connect" } else { "disconnect" };
+        let attributes = [("container", id), ("name", name), ("type", kind)];
+        note(layout, About::Network, action, &crate::network::id(name), &attributes);
+    }
+    for mount in container.mounts.iter().filter(|mount| mount.kind == "volume") {
+        let (own, writable) = ([("container", id), ("driver", mount.driver.as_str())], mount.writable.to_string());
+        let how = [("destination", mount.destination.as_str()), ("propagation", ""), ("read/write", writable.as_str())];
+        match is_up {
+            true => note(layout, About::Volume, "mount", &mount.name, &[&own[..], &how].concat()),
+            false => note(layout, About::Volume, "unmount", &mount.name, &own),
+        }
+    }
+}
+
+/// Notes an event of an image: `id` is what it is known by there, `name` what the event is about; docker tells the image's labels
+/// too.
+pub fn of_image(layout: &Layout, action: &str, id: &str, name: &str, labels: Option<&BTreeMap<String, String>>) {
+    let labels = labels.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+    let all: Vec<(&str, &str)> = labels.chain([("name", name)]).collect();
+    note(layout, About::Image, action, id, &all);
+}
+
 /// Notes an event: `action` is docker's word for it (`start`, `die`, ...), `id` who it happened to, `attributes` what else
 /// docker tells of it. An event that cannot be written down is no reason for what happened to fail.
 pub fn note(layout: &Layout, about: About, action: &str, id: &str, attributes: &[(&str, &str)]) {
@@ -62,7 +96,9 @@ fn event(about: About, action: &str, id: &str, attributes: &[(&str, &str)]) -> V
     // Docker's older keys for the same.
     if matches!(about, About::Container | About::Image) {
         event.insert("status".into(), json!(action));
-        event.insert("id".into(), json!(id));
+        if !id.is_empty() {
+            event.insert("id".into(), json!(id));
+        }
     }
     if let (About::Container, Some(image)) = (about, sorted.get("image")) {
         event.insert("from".into(), json!(image));
