@@ -259,10 +259,13 @@ fn no_template_is_a_panic() {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (seed >> 33) as usize
     };
+    let document = document();
+    let data = Data { shape: shape::shape, absent: shape::absent, ..Data::map(&document) };
     for _ in 0..20_000 {
         let template: String = (0..next() % 12).map(|_| pieces[next() % pieces.len()]).collect();
-        let _ = rendered(&format!("{{{{{template}}}}}"));
-        let _ = rendered(&template);
+        for template in [format!("{{{{{template}}}}}"), template] {
+            let _ = Template::parse(&template).and_then(|template| template.render(&data));
+        }
     }
     let deep = "(".repeat(100_000);
     assert!(rendered(&format!("{{{{{deep}}}}}")).is_err());
