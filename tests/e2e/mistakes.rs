@@ -139,3 +139,30 @@ fn a_layout_of_a_newer_version_is_left_alone() {
     sandbox.run(sandbox.tool("layerfs").arg("ls")).exits(125).says("layout version 99");
     std::fs::write(sandbox.root().join("LAYOUT"), "1\n").unwrap();
 }
+
+#[test]
+fn what_docker_takes_besides_is_no_mistake() {
+    let sandbox = Sandbox::with_base();
+    // The last of two counts, a value may begin with a dash, a switch may be told yes or no.
+    let line = "run --rm=true --read-only=false -it=false -h first -h -x -e A=1 --name one --name=two";
+    let command = ["base", "sh", "-c", "hostname; touch /written && echo $A; test -t 0 || echo no terminal"];
+    sandbox.ctr(line.split(' ').chain(command)).ok().prints("-x\n1\nno terminal");
+    sandbox.ctr(["create", "--name", "-x", "base"]).exits(1).says("Invalid container name (-x)");
+    sandbox
+        .ctr(["run", "-m", "-1", "base"])
+        .exits(125)
+        .says("invalid argument \"-1\" for \"-m, --memory\" flag: invalid size: '-1'");
+    sandbox
+        .ctr(["create", "--name", "box", "--init=f", "-d=false", "base", "true"])
+        .exits(125)
+        .says("unexpected argument '-d' found");
+    sandbox.ctr(["create", "--name", "box", "--init=f", "base", "true"]).ok();
+    sandbox.ctr(["inspect", "-f", "{{.HostConfig.Init}}", "box"]).ok().prints("<nil>");
+    sandbox
+        .ctr(["ps", "--all=t", "--quiet=0", "--format", "{{.Names}}", "--format", "-{{.Names}}"])
+        .ok()
+        .prints("-box");
+    // What is a mistake in this form too is told as before.
+    sandbox.ctr(["run", "--rm=maybe", "base"]).exits(125).says("invalid value 'maybe' for '--rm");
+    sandbox.ctr(["container", "rm", "--force=true", "box"]).ok().prints("box");
+}

@@ -17,6 +17,8 @@ mod files;
 mod groups;
 #[path = "cli/images.rs"]
 mod images;
+#[path = "cli/pflag.rs"]
+mod pflag;
 #[path = "cli/registry.rs"]
 mod registry;
 #[path = "cli/system.rs"]
@@ -33,6 +35,7 @@ pub use exec::*;
 pub use files::*;
 pub use groups::grouped;
 pub use images::*;
+pub use pflag::as_pflag;
 pub use registry::*;
 pub use system::*;
 pub use update::*;

@@ -48,10 +48,7 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let done = match words.get(1) {
         Some(word) if word == "shim" => cli::Shim::try_parse_from(&words[1..]).map(|shim| commands::shim(shim.command)),
-        _ => {
-            let matches = cli::grouped(cli::Cli::command()).try_get_matches_from(words);
-            matches.and_then(|matches| cli::Cli::from_arg_matches(&matches)).map(commands::run)
-        }
+        _ => parse(&words).map(commands::run),
     };
     match done {
         Ok(result) => layout::exit::report("ctr", result),
@@ -61,6 +58,16 @@ fn main() -> ExitCode {
             ExitCode::from(wrong_usage(&error))
         }
     }
+}
+
+/// Reads the command line: in the plain form, in which `--help` is, or else in the one that takes whatever docker takes.
+fn parse(words: &[OsString]) -> Result<cli::Cli, clap::Error> {
+    let plain = || cli::grouped(cli::Cli::command());
+    let matches = match plain().try_get_matches_from(words) {
+        Err(error) if error.use_stderr() => cli::as_pflag(plain()).try_get_matches_from(words),
+        matches => matches,
+    };
+    cli::Cli::from_arg_matches(&matches?)
 }
 
 /// Docker's exit code for a command line that makes no sense: 1 for words that are too many or too few, or no command at all; else it is

@@ -200,3 +200,14 @@ fn an_id_a_name_and_a_prefix_name_the_same_image() {
     assert!(said.contains("No such image: nope:latest"), "{said}");
     assert!(!Path::new("/nowhere").exists());
 }
+
+#[test]
+fn the_folder_of_a_container_that_is_gone_does_not_come_back() {
+    let store = Store::new();
+    let layers = stack(&store, 2);
+    let gone = store.layout().containers().join("c".repeat(64));
+    let [rootfs, upper, work] = ["rootfs", "upper", "work"].map(|name| gone.join(name).to_str().unwrap().to_owned());
+    store.fails(&["mount", "--read-only", "--layers", &layers, &rootfs]);
+    store.fails(&["mount", "--layers", &layers, &rootfs, "--upper", &upper, "--work", &work]);
+    assert!(!gone.exists());
+}

@@ -32,7 +32,9 @@ pub fn run(layout: &Layout, args: &MountArgs) -> Result<()> {
     };
     // The root of what is mounted is the upper folder, so it gets the mode that docker gives a container's root.
     let dirs = upper.iter().flat_map(|(upper, work)| [(upper.as_path(), 0o755), (work.as_path(), 0o700)]);
-    for (dir, mode) in dirs.chain([(args.target.as_path(), 0o755)]) {
+    // A container's folder is not made here: somebody may be removing it, and it would be back, with nothing in it that says whose it is.
+    let is_elsewhere = |(dir, _): &(&Path, u32)| !dir.starts_with(layout.containers());
+    for (dir, mode) in dirs.chain([(args.target.as_path(), 0o755)]).filter(is_elsewhere) {
         make_dir(dir, mode)?;
     }
     let mut overlay = overlay_of(layout, &layers, upper)?;
