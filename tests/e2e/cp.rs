@@ -165,11 +165,13 @@ fn diff_shows_what_was_added_changed_and_deleted() {
     for line in ["A /etc/zz", "D /etc/passwd", "C /etc", "A /opt/a/b", "C /var", "A /vol", "C /root"] {
         assert!(diff.stdout.lines().any(|shown| shown == line), "{line}\n{diff}");
     }
-    for hidden in ["/proc", "/dev", "/sys", ".dockerenv", "/etc/hosts", "/vol/y"] {
+    for hidden in ["/proc", "/dev", "/sys", ".dockerenv", "/etc/hosts", "/etc/mtab", "/vol/y"] {
         assert!(!diff.stdout.contains(hidden), "{hidden}\n{diff}");
     }
     sandbox.ctr(["create", "--name", "new", "base", "true"]).ok();
     sandbox.ctr(["diff", "new"]).ok().prints("");
+    sandbox.ctr(["ps", "-as", "--filter", "name=new", "--format", "{{.Size}}"]).ok().shows("0B (virtual ");
+    sandbox.ctr(["run", "--rm", "base", "readlink", "/etc/mtab"]).ok().prints("/proc/mounts");
     sandbox.ctr(["diff", "nope"]).exits(1).says("No such container: nope");
     // Volumes are no part of a container's own files.
     sandbox.ctr(["commit", "box", "image"]).ok();

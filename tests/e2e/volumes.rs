@@ -176,6 +176,25 @@ fn a_volume_of_the_local_drivers_options_is_mounted_while_it_is_used() {
     assert_eq!(sandbox.mounts(), Vec::<PathBuf>::new());
     sandbox.ctr(["volume", "rm", "bound", "memory"]).ok();
     assert!(folder.join("file").exists(), "what was bound is not the volume's");
+
+    let there = |name: &str| data(&sandbox, name).display().to_string();
+    for (options, said) in [
+        (&["type=ext4", "device=/dev/nope"][..], "/dev/nope:DATA: no such file or directory"),
+        (&["type=none", "device=/nope", "o=bind"], "/nope:DATA, flags: 0x1000: no such file or directory"),
+        (
+            &["type=tmpfs", "device=tmpfs", "o=noatime,garbage"],
+            "tmpfs:DATA, flags: 0x400, data: garbage: invalid argument",
+        ),
+    ] {
+        let options = options.iter().flat_map(|option| ["-o", option]);
+        sandbox.ctr(["volume", "create"].into_iter().chain(options).chain(["bad"])).ok();
+        let run = sandbox.ctr(["run", "--rm", "-v", "bad:/b", "base", "true"]);
+        let place = there("bad");
+        run.says(&format!("error while mounting volume '{place}': failed to mount local volume: mount "))
+            .says(&said.replace("DATA", &place));
+        sandbox.ctr(["volume", "rm", "bad"]).ok();
+    }
+    sandbox.ctr(["volume", "prune", "--all", "-f"]).ok();
 }
 
 #[test]

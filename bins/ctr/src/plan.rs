@@ -163,8 +163,7 @@ impl Step {
             }
             Step::MakeDirs(path) => fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?,
             Step::Mount { kind, device, options, target } => {
-                crate::volume::local::mount_it(kind, device, options, target)
-                    .with_context(|| format!("mount {device} at {}", target.display()))?;
+                crate::volume::local::mount_it(kind, device, options, target)?;
             }
             Step::Write { path, content, mode } => write_file(path, content, *mode)?,
             Step::Link { target, link } => {

@@ -237,6 +237,13 @@ fn an_init_reaps_and_kernel_settings_are_its_own() {
     let lines: Vec<&str> = output.stdout.lines().collect();
     assert!(lines[0].starts_with("/sbin/docker-init -- sh -c"), "{output}");
     assert_eq!(lines[lines.len() - 3..], ["1", "4242", "read-only"], "{output}");
+    // Without being asked: in a network of its own anybody may have any port, and ping.
+    let own = "cd /proc/sys/net/ipv4; echo $(cat ip_unprivileged_port_start ping_group_range)";
+    assert_eq!(sh(&sandbox, &[], own), "0 0 2147483647");
+    let port = "net.ipv4.ip_unprivileged_port_start=77";
+    assert_eq!(sh(&sandbox, &["--sysctl", port], own), "77 0 2147483647");
+    let hosts = sandbox.ctr(["run", "--rm", "--network", "host", "base", "sh", "-c", own]).ok();
+    assert_eq!(hosts.text(), sandbox.sh(own).ok().text());
     let refused = "invalid argument \"vm.swappiness=3\" for \"--sysctl\" flag: sysctl 'vm.swappiness=3' is not";
     run(&sandbox, &["--sysctl", "vm.swappiness=3"], "").exits(125).says(refused);
 }

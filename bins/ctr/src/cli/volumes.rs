@@ -99,6 +99,9 @@ pub struct VolumeRm {
 /// `ctr volume prune`
 #[derive(Debug, Args)]
 pub struct VolumePrune {
+    /// Those with a name as well: so it is without this too, as in docker 20.10; later ones leave them
+    #[arg(short, long)]
+    pub all: bool,
     /// Do not ask
     #[arg(short, long)]
     pub force: bool,

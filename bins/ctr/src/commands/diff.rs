@@ -37,7 +37,7 @@ pub(super) fn made_by_the_engine(layout: &Layout, container: &Container) -> Resu
         .map(|point| point.destination.as_str())
         .chain(container.host_config.tmpfs.keys().map(String::as_str))
         .collect();
-    let mut paths = vec![PathBuf::from("/.dockerenv"), PathBuf::from("/dev/console")];
+    let mut paths = ["/.dockerenv", "/dev/console", "/etc/mtab"].map(PathBuf::from).to_vec();
     let own = spec.mounts.into_iter().map(|mount| mount.destination);
     paths.extend(own.filter(|path| path.to_str().is_none_or(|path| !asked.contains(path))));
     Ok(paths)

@@ -1,17 +1,38 @@
-//! The two files of `/etc` that the engine writes for a container: `hosts` and `resolv.conf`.
+//! The files that the engine writes for a container: `hosts` and `resolv.conf` in `/etc`, and what is in its layer from the begin.
 
+use crate::plan::Step;
 use anyhow::Result;
 use layout::container::HostConfig;
+use layout::images::{Image, layer_names};
 use layout::network::{LOCALHOST, Network};
 use layout::tool::{Call, Tool};
 use layout::{Layout, publish};
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// Where systemd-resolved keeps the servers it asks itself: `/etc/resolv.conf` names only its own stub on loopback.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 /// What docker falls back to when the host has no server that a container can reach.
 const FALLBACK: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
+
+/// What is in the writable layer from the begin, as with docker: a file by which programs know that they are in a container, and
+/// `/etc/mtab`, which old programs read.
+pub fn inside(layout: &Layout, upper: &Path, image: &Image) -> Vec<Step> {
+    let mark = Step::Write { path: upper.join(".dockerenv"), content: String::new(), mode: 0o755 };
+    let layers = layer_names(layout, image.layers());
+    let etc = layers.iter().rev().find_map(|layer| layout.layer_diff(layer).join("etc").symlink_metadata().ok());
+    // A folder in the layer is seen in place of the image's, with the files of both: it has to be the same one.
+    let mode = match etc {
+        None => 0o755,
+        Some(etc) if etc.is_dir() && etc.uid() == 0 && etc.gid() == 0 => etc.mode() & 0o7777,
+        Some(_) => return vec![mark],
+    };
+    let dir = upper.join("etc");
+    let link = Step::Link { target: "/proc/mounts".into(), link: dir.join("mtab") };
+    vec![mark, Step::MakeDir { path: dir, mode }, link]
+}
 
 /// The `hosts` file of a new container; `portfwd attach` adds the addresses of its network.
 pub fn hosts(layout: &Layout, host: &HostConfig) -> Result<String> {

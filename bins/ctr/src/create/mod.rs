@@ -121,7 +121,7 @@ fn create_plan(layout: &Layout, container: &Container, image: &Image, wanted: &[
         plan.push(Step::make_dir(dir));
     }
     plan.push(Step::MakeDir { path: made.work(), mode: 0o700 });
-    plan.push(Step::Write { path: made.upper().join(".dockerenv"), content: String::new(), mode: 0o755 });
+    plan.steps.extend(files::inside(layout, &made.upper(), image));
     plan.push(Step::write_json(made.container_json(), container)?);
     plan.push(Step::write_json(made.state_json(), &State::created())?);
     plan.push(Step::write_json(made.config_json(), &spec::build_at_create(layout, container, image.layers())?)?);

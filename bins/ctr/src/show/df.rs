@@ -41,7 +41,7 @@ pub fn df(layout: &Layout, args: &cli::SystemDf) -> Result<u8> {
     let containers: Vec<(Listed, u64)> = ps::list::all(layout)?
         .into_iter()
         .map(|one| {
-            let size = disk::used(&layout.container_dir(&one.container.id).upper());
+            let size = disk::written(&layout.container_dir(&one.container.id).upper());
             (one, size)
         })
         .collect();

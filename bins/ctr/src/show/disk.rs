@@ -20,6 +20,12 @@ pub fn used(dir: &Path) -> u64 {
     sum
 }
 
+/// What a container has written, in bytes: its layer without the link that each one is made with.
+pub fn written(upper: &Path) -> u64 {
+    let link = upper.join("etc/mtab").symlink_metadata().ok().filter(|link| link.is_symlink());
+    used(upper).saturating_sub(link.map_or(0, |link| link.len()))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

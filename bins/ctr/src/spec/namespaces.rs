@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use layout::container::{Container, HostConfig};
 use layout::oci::runtime::{Linux, Namespace, NamespaceKind, Spec};
 use layout::{ContainerId, Layout};
+use std::collections::BTreeMap;
 
 /// Sets the namespaces, and what lives in them.
 pub fn set(spec: &mut Spec, layout: &Layout, container: &Container) -> Result<()> {
@@ -38,8 +39,23 @@ pub fn set(spec: &mut Spec, layout: &Layout, container: &Container) -> Result<()
         spec.domainname = donor.config.domainname;
     }
     let linux = spec.linux.get_or_insert_default();
-    linux.sysctl = host.sysctls.clone();
+    linux.sysctl = if host.network_mode == "host" || host.network_mode.starts_with("container:") {
+        host.sysctls.clone()
+    } else {
+        own_network().into_iter().chain(host.sysctls.clone()).collect()
+    };
     Ok(())
+}
+
+/// What is allowed to anybody in a network that is the container's own, as with docker: every port, and `ping`.
+fn own_network() -> BTreeMap<String, String> {
+    let mut sysctls = BTreeMap::from([("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())]);
+    // In a user namespace there are not that many groups.
+    let groups = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+    if groups.split_ascii_whitespace().eq(["0", "0", "4294967295"]) {
+        sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
+    }
+    sysctls
 }
 
 /// The container whose network it shares, with the files in `/etc` that belong to it.

@@ -5,7 +5,7 @@
 
 use crate::life;
 use crate::plan::{Plan, Step};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use layout::Layout;
 use layout::container::Status;
 use layout::lock::Lock;
@@ -16,6 +16,7 @@ use rustix::mount::{
 };
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 /// What `-o` of `volume create` may set.
@@ -29,14 +30,14 @@ pub fn check(options: &BTreeMap<String, String>) -> Result<()> {
     if options.contains_key("size") {
         bail!("quota size requested but no quota support");
     }
-    let is_set = |key: &str| options.get(key).is_some_and(|value| !value.is_empty());
-    let bind = options.get("o").is_some_and(|o| o.split(',').any(|word| matches!(word, "bind" | "rbind")));
-    match (is_set("type") || bind, is_set("device")) {
-        (true, false) => bail!("missing required option: \"device\""),
-        (false, true) => bail!("missing required option: \"type\""),
-        (false, false) if is_set("o") => bail!("missing required option: \"device\""),
-        _ => Ok(()),
+    // What each one is not without: that it is there counts, and not what it says.
+    let needed: [(&str, &[&str]); 3] = [("type", &["device"]), ("device", &["type"]), ("o", &["device", "type"])];
+    for (_, others) in needed.into_iter().filter(|(key, _)| options.contains_key(*key)) {
+        if let Some(missing) = others.iter().find(|key| !options.contains_key(**key)) {
+            bail!("missing required option: {missing:?}");
+        }
     }
+    Ok(())
 }
 
 /// The steps that mount what the options say.
@@ -82,48 +83,124 @@ pub fn unmount_volume(layout: &Layout, name: &str) -> Result<()> {
     unmount_plan(layout, name)?.execute(layout).map(drop)
 }
 
+/// What mount(2) is called with.
+#[derive(Debug, PartialEq, Eq)]
+struct Words {
+    flags: MountFlags,
+    /// The folder itself is mounted, with what is mounted in it or without.
+    bind: Option<MountFlags>,
+    propagation: Option<MountPropagationFlags>,
+    /// What the filesystem is told.
+    data: Vec<String>,
+}
+
+impl Words {
+    /// Reads options as of mount(8).
+    fn read(kind: &str, options: &str) -> Words {
+        let bind = (kind == "bind").then_some(MountFlags::BIND);
+        let mut words = Words { flags: MountFlags::empty(), bind, propagation: None, data: Vec::new() };
+        for word in options.split(',').filter(|word| !word.is_empty()) {
+            match word {
+                "bind" => words.bind = Some(MountFlags::BIND),
+                "rbind" => words.bind = Some(MountFlags::BIND | MountFlags::REC),
+                "shared" | "rshared" => words.propagation = Some(MountPropagationFlags::SHARED),
+                "slave" | "rslave" => words.propagation = Some(MountPropagationFlags::DOWNSTREAM),
+                "private" | "rprivate" => words.propagation = Some(MountPropagationFlags::PRIVATE),
+                "unbindable" | "runbindable" => words.propagation = Some(MountPropagationFlags::UNBINDABLE),
+                "defaults" | "rw" | "suid" | "dev" | "exec" | "async" | "atime" | "diratime" | "norelatime"
+                | "nostrictatime" | "nomand" => {}
+                "ro" => words.flags |= MountFlags::RDONLY,
+                "nosuid" => words.flags |= MountFlags::NOSUID,
+                "nodev" => words.flags |= MountFlags::NODEV,
+                "noexec" => words.flags |= MountFlags::NOEXEC,
+                "sync" => words.flags |= MountFlags::SYNCHRONOUS,
+                "dirsync" => words.flags |= MountFlags::DIRSYNC,
+                "noatime" => words.flags |= MountFlags::NOATIME,
+                "nodiratime" => words.flags |= MountFlags::NODIRATIME,
+                "relatime" => words.flags |= MountFlags::RELATIME,
+                "strictatime" => words.flags |= MountFlags::STRICTATIME,
+                other => words.data.push(other.to_owned()),
+            }
+        }
+        words
+    }
+
+    /// The kernel has no names for machines: `addr=HOST` becomes its address.
+    fn resolve(&mut self) -> Result<()> {
+        for word in &mut self.data {
+            let Some(host) = word.strip_prefix("addr=").filter(|host| host.parse::<IpAddr>().is_err()) else {
+                continue;
+            };
+            let found: Vec<_> = (host, 0).to_socket_addrs().into_iter().flatten().collect();
+            let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
+            let Some(address) = address else {
+                bail!("error resolving passed in network volume address: lookup {host}: no such host")
+            };
+            *word = format!("addr={}", address.ip());
+        }
+        Ok(())
+    }
+
+    fn mount(&self, kind: &str, device: &str, target: &Path) -> rustix::io::Result<()> {
+        match self.bind {
+            Some(bind) => {
+                let recursive = bind.contains(MountFlags::REC);
+                if recursive { mount_bind_recursive(device, target) } else { mount_bind(device, target) }?;
+                if !self.flags.is_empty() {
+                    mount_remount(target, MountFlags::BIND | self.flags, "")?;
+                }
+            }
+            None => {
+                let data = CString::new(self.data.join(",")).map_err(|_| rustix::io::Errno::INVAL)?;
+                mount(device, target, kind, self.flags, data.as_c_str())?;
+            }
+        }
+        self.propagation.map_or(Ok(()), |propagation| mount_change(target, propagation))
+    }
+}
+
 /// mount(2), with options as of mount(8).
+///
+/// # Errors
+/// In docker's words.
 pub fn mount_it(kind: &str, device: &str, options: &str, target: &Path) -> Result<()> {
-    let (mut flags, mut data) = (MountFlags::empty(), Vec::new());
-    let (mut bind, mut recursive, mut propagation) = (kind == "bind", false, None);
-    for word in options.split(',').filter(|word| !word.is_empty()) {
-        match word {
-            "bind" => bind = true,
-            "rbind" => (bind, recursive) = (true, true),
-            "defaults" | "rw" | "suid" | "dev" | "exec" | "async" | "atime" => {}
-            "ro" => flags |= MountFlags::RDONLY,
-            "nosuid" => flags |= MountFlags::NOSUID,
-            "nodev" => flags |= MountFlags::NODEV,
-            "noexec" => flags |= MountFlags::NOEXEC,
-            "sync" => flags |= MountFlags::SYNCHRONOUS,
-            "noatime" => flags |= MountFlags::NOATIME,
-            "nodiratime" => flags |= MountFlags::NODIRATIME,
-            "relatime" => flags |= MountFlags::RELATIME,
-            "strictatime" => flags |= MountFlags::STRICTATIME,
-            "shared" | "rshared" => propagation = Some(MountPropagationFlags::SHARED),
-            "slave" | "rslave" => propagation = Some(MountPropagationFlags::DOWNSTREAM),
-            "private" | "rprivate" => propagation = Some(MountPropagationFlags::PRIVATE),
-            other => data.push(other.to_owned()),
-        }
+    let failed = || format!("error while mounting volume '{}'", target.display());
+    let mut words = Words::read(kind, options);
+    if matches!(kind, "nfs" | "nfs4" | "cifs") {
+        words.resolve().with_context(failed)?;
     }
-    if bind {
-        let bound = if recursive { mount_bind_recursive(device, target) } else { mount_bind(device, target) };
-        bound.context("bind")?;
-        if !flags.is_empty() {
-            mount_remount(target, MountFlags::BIND | flags, "").context("set the flags")?;
-        }
-    } else {
-        let data = CString::new(data.join(",")).context("the options hold a NUL")?;
-        mount(device, target, kind, flags, data.as_c_str())?;
-    }
-    if let Some(propagation) = propagation {
-        mount_change(target, propagation).context("set the propagation")?;
-    }
-    Ok(())
+    let mounted = words.mount(kind, device, target).map_err(|errno| {
+        let flags = (words.flags | words.bind.unwrap_or(MountFlags::empty())).bits();
+        let flags = if flags == 0 { String::new() } else { format!(", flags: {flags:#x}") };
+        let data = if words.data.is_empty() { String::new() } else { format!(", data: {}", words.data.join(",")) };
+        let said = std::io::Error::from(errno).to_string().to_lowercase();
+        let why = said.split(" (os error").next().unwrap_or(&said);
+        anyhow!("failed to mount local volume: mount {device}:{}{flags}{data}: {why}", target.display())
+    });
+    mounted.with_context(failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_is_told_is_what_docker_tells_it() {
+        let mut words = Words::read("nfs", "addr=localhost,rw,nolock,soft,noatime,clientaddr=localhost");
+        words.resolve().unwrap();
+        assert_eq!(words.data.join(","), "addr=127.0.0.1,nolock,soft,clientaddr=localhost");
+        assert_eq!((words.flags, words.bind), (MountFlags::NOATIME, None));
+        let bound = Words::read("none", "rbind,ro,rslave");
+        assert_eq!(bound.bind, Some(MountFlags::BIND | MountFlags::REC));
+        assert_eq!(bound.propagation, Some(MountPropagationFlags::DOWNSTREAM));
+        assert!(bound.data.is_empty() && bound.flags == MountFlags::RDONLY);
+        for literal in ["addr=192.0.2.1", "addr=2001:db8::1"] {
+            let mut words = Words::read("nfs", literal);
+            words.resolve().unwrap();
+            assert_eq!(words.data, [literal]);
+        }
+    }
+
     #[test]
     fn options_are_checked_in_dockers_words() {
         let check = |list: &[(&str, &str)]| {
@@ -135,6 +212,8 @@ mod tests {
         check(&[("type", "none"), ("device", "/tmp"), ("o", "bind")]).unwrap();
         assert_eq!(check(&[("foo", "bar")]).unwrap_err(), "invalid option: \"foo\"");
         assert_eq!(check(&[("type", "tmpfs")]).unwrap_err(), "missing required option: \"device\"");
+        assert_eq!(check(&[("type", "")]).unwrap_err(), "missing required option: \"device\"");
+        assert_eq!(check(&[("device", "/tmp"), ("o", "bind")]).unwrap_err(), "missing required option: \"type\"");
         assert_eq!(check(&[("device", "/tmp")]).unwrap_err(), "missing required option: \"type\"");
     }
 }

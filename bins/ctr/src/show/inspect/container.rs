@@ -51,7 +51,7 @@ pub fn document(layout: &Layout, id: &ContainerId, size: bool) -> Result<Value> 
         },
     });
     if size {
-        let own = disk::used(&dir.upper());
+        let own = disk::written(&dir.upper());
         let image = images::lookup(layout, container.image.as_str())?;
         shown["SizeRw"] = json!(own);
         shown["SizeRootFs"] = json!(own + image.map_or(Ok(0), |image| image.size(layout))?);

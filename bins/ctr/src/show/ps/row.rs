@@ -111,7 +111,7 @@ pub fn network(container: &Container) -> &str {
 
 /// `6B (virtual 22.7MB)`: what it changed, and with what its image has.
 fn size(layout: &Layout, container: &Container, images: &BTreeMap<Digest, u64>) -> String {
-    let own = disk::used(&layout.container_dir(&container.id).upper());
+    let own = disk::written(&layout.container_dir(&container.id).upper());
     match images.get(&container.image) {
         Some(image) => format!("{} (virtual {})", units::human_size(own), units::human_size(image + own)),
         None => units::human_size(own),
