@@ -24,7 +24,12 @@ use std::io::Write;
 /// Prints a container's log, and with `--follow` goes on until the container ends.
 pub fn logs(layout: &Layout, args: &cli::Logs) -> Result<u8> {
     let now = Timestamp::now();
-    let time = |text: &Option<String>, option| text.as_ref().map(|t| when::parse(t, option, now)).transpose();
+    // No time, or none to end with, is no limit.
+    let no_limit = |text: &str, option| text.is_empty() || (text == "0" && option == "until");
+    let time = |text: &Option<String>, option| {
+        let text = text.as_deref().filter(|text| !no_limit(text, option));
+        text.map(|text| when::parse(text, option, now)).transpose()
+    };
     let mut printer = Printer {
         since: time(&args.since, "since")?,
         until: time(&args.until, "until")?,
