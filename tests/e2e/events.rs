@@ -126,12 +126,22 @@ fn what_is_done_to_a_container_is_noted() {
     poll_until(60, "the end of the exec to be noted", || noted(&sandbox, &["event=exec_die"]).first().map(drop));
     let mut pty = sandbox.ctr_in_terminal(["run", "--rm", "-t", "--name", "term", "base", "true"]);
     assert_eq!(pty.wait(), 0);
+    // A process of `exec` is known by its id as long as it runs.
+    let ids = || sandbox.ctr(["inspect", "-f", "{{json .ExecIDs}}", "other"]).ok().json();
+    assert_eq!(ids(), Value::Null);
+    sandbox.ctr(["exec", "-d", "other", "sh", "-c", "until [ -e /tmp/go ]; do sleep 0.1; done"]).ok();
+    let created = sandbox.ctr(["events", "--since", "1h", "--until", "0s", "--format", "{{json .}}"]).ok();
+    let created = created.stdout.lines().rfind(|line| line.contains("exec_create")).unwrap();
+    let created: Value = serde_json::from_str(created).unwrap();
+    assert_eq!(ids(), serde_json::json!([created["Actor"]["Attributes"]["execID"]]));
+    sandbox.ctr(["exec", "other", "touch", "/tmp/go"]).ok();
+    poll_until(60, "the last exec to be forgotten", || ids().is_null().then_some(()));
     sandbox.ctr(["rm", "-f", "other"]).ok();
 
     let lines = noted(&sandbox, &["type=container"]);
     let actions: Vec<&str> = lines
         .iter()
-        .filter(|line| line.contains("name=box") || line.contains("name=other"))
+        .filter(|line| line.contains("name=box") || (line.contains("name=other") && !line.contains("exec_")))
         .map(|line| line.strip_prefix("container ").unwrap().split(" ID ").next().unwrap())
         .filter(|action| *action != "exec_die")
         .collect();

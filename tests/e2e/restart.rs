@@ -123,8 +123,10 @@ fn after_a_crash_system_up_starts_what_policies_ask_for() {
 #[test]
 fn when_the_machine_goes_down_a_container_has_time_to_end_and_comes_up_again() {
     let sandbox = Sandbox::with_base();
-    let script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.1; done";
-    sandbox.ctr(["run", "-d", "--name", "box", "--restart", "always", "base", "sh", "-c", script]).ok();
+    let script = "trap 'echo bye; exit 0' USR1; echo ready; while :; do sleep 0.1; done";
+    let options =
+        ["run", "-d", "--name", "box", "--restart", "always", "--stop-signal", "USR1", "--stop-timeout", "600"];
+    sandbox.ctr([&options[..], &["base", "sh", "-c", script]].concat()).ok();
     poll_until(60, "its trap", || (sandbox.ctr(["logs", "box"]).ok().text() == "ready").then_some(()));
     let shim = sandbox.processes().into_iter().find(|process| process.is("ctr", "shim")).unwrap();
     sandbox.sh(&format!("kill -TERM {}", shim.pid)).ok();

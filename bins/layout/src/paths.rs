@@ -268,10 +268,24 @@ impl Layout {
     pub fn attach_socket(&self, id: &ContainerId) -> PathBuf {
         self.run_dir(id).join("attach.sock")
     }
-    /// The folder of another process of the container, while it is being made. It is beside [`Layout::run_dir`], which only the
-    /// shim fills and removes.
+    /// The folder of another process of the container. It is beside [`Layout::run_dir`], which only the shim fills and removes;
+    /// the process's parent holds a lock on it.
     pub fn exec_dir(&self, id: &ContainerId, exec: &str) -> ExecDir {
         ExecDir(self.run.join(format!("{id}.exec-{exec}")))
+    }
+    /// The folders of all processes of the container but its first, with their ids.
+    pub fn exec_dirs(&self, id: &ContainerId) -> Result<Vec<(String, ExecDir)>> {
+        let prefix = format!("{id}.exec-");
+        let failed = || format!("list {}", self.run.display());
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.run).with_context(failed)? {
+            let entry = entry.with_context(failed)?;
+            if let Some(exec) = entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix)) {
+                found.push((exec.to_owned(), ExecDir(entry.path())));
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
     }
     /// The ports that `portfwd publish` holds for the container; the same process holds a lock on it.
     pub fn ports_file(&self, id: &ContainerId) -> PathBuf {

@@ -68,13 +68,40 @@ fn names_and_servers_are_written_down() {
         (&["--ip", "10.0.0.2"], "user specified IP address is supported on user defined networks only"),
         (&["--ip6", "fe80::1"], "user specified IP address is supported on user defined networks only"),
         (&["--link-local-ip", "169.254.1.1"], "user specified IP address is supported on user defined networks only"),
-        (&["--network-alias", "a"], "network-scoped alias is supported only for containers in user defined networks"),
+        (&["--network-alias", "a"], "network-scoped aliases are only supported for user-defined networks"),
         (&["--network", "nope"], "networks of one's own come later"),
         (&["--disable-content-trust=false"], "Notary"),
         (&["-p", "80:x"], "Invalid containerPort: x"),
         (&["--expose", "80:80"], "invalid port format for --expose: 80:80"),
     ] {
         sandbox.ctr([&["run", "--rm"], bad, &["base", "true"]].concat()).exits(125).says(why);
+    }
+    // What shares a network cannot have one of its own; of several conflicts the first is told, in docker's order.
+    sandbox.ctr(["create", "--name", "peer", "base", "true"]).ok();
+    let mac = ["--mac-address", "02:42:ac:11:00:99"];
+    let all = [&["--expose", "80", "-p", "80", "--add-host", "a:10.0.0.9"], &mac[..]].concat();
+    for (network, options, said) in [
+        ("host", &mac[..], "conflicting options: mac-address and the network mode"),
+        ("container:peer", &mac, "conflicting options: mac-address and the network mode"),
+        ("container:peer", &all, "conflicting options: custom host-to-IP mapping and the network mode"),
+        ("container:peer", &all[..4], "conflicting options: port publishing and the container type network mode"),
+        (
+            "container:peer",
+            &["--link", "peer", "--dns", "10.0.0.1"],
+            "links are only supported for user-defined networks",
+        ),
+    ] {
+        sandbox
+            .ctr([&["run", "--rm", "--network", network], options, &["base", "true"]].concat())
+            .exits(125)
+            .says(said);
+    }
+    // What was asked for is what is shown.
+    for (options, mode) in
+        [(&[][..], "default"), (&["--network", "bridge"], "bridge"), (&["--net", "default"], "default")]
+    {
+        let id = sandbox.ctr([&["create"], options, &["base", "true"]].concat()).ok().text().to_owned();
+        sandbox.ctr(["inspect", "-f", "{{.HostConfig.NetworkMode}}", &id]).ok().prints(mode);
     }
     sandbox.ctr(["run", "--rm", "--disable-content-trust", "--network", "none", "base", "true"]).ok();
 }

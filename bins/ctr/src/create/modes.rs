@@ -73,22 +73,18 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// What cannot go together with another container's network, which has all of that already.
+/// What cannot go together with the host's network, or another container's, which has all of that already; in docker's order.
 pub fn check(host: &HostConfig, args: &cli::Create) -> Result<()> {
-    if !host.network_mode.starts_with("container:") {
-        return Ok(());
-    }
+    let is_another = host.network_mode.starts_with("container:");
+    let is_not_its_own = is_another || host.network_mode == "host";
+    let has_hosts = host.extra_hosts.as_ref().is_some_and(|hosts| !hosts.is_empty());
+    let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
     let conflicts = [
-        (!host.dns.is_empty(), "dns and the network mode"),
-        (
-            host.extra_hosts.as_ref().is_some_and(|hosts| !hosts.is_empty()),
-            "custom host-to-IP mapping and the network mode",
-        ),
-        (
-            !host.port_bindings.is_empty() || host.publish_all_ports,
-            "port publishing and the container type network mode",
-        ),
-        (!args.network.expose.is_empty(), "port exposing and the container type network mode"),
+        (is_another && !host.dns.is_empty(), "dns and the network mode"),
+        (is_another && has_hosts, "custom host-to-IP mapping and the network mode"),
+        (is_not_its_own && args.network.mac_address.is_some(), "mac-address and the network mode"),
+        (is_another && publishes, "port publishing and the container type network mode"),
+        (is_another && !args.network.expose.is_empty(), "port exposing and the container type network mode"),
     ];
     match conflicts.iter().find(|(is_there, _)| *is_there) {
         Some((_, what)) => bail!("conflicting options: {what}"),

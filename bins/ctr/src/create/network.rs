@@ -9,17 +9,14 @@ use std::net::IpAddr;
 
 /// Fills in what the options say about its network; `name` is the container's own.
 pub fn fill(host: &mut HostConfig, layout: &Layout, options: &NetworkOptions, name: &str) -> Result<()> {
-    let network = if options.network == "default" { "bridge" } else { options.network.as_str() };
+    let network = options.network.as_str();
     let of_container = modes::network(layout, network)?;
-    if of_container.is_none() && !matches!(network, "bridge" | "host" | "none") {
+    if of_container.is_none() && !matches!(network, "default" | "bridge" | "host" | "none") {
         bail!("--network {network}: bridge, host and none are there; networks of one's own come later");
     }
     refuse_what_needs_a_network(options)?;
-    if network != "bridge" && !options.link.is_empty() {
+    if !matches!(network, "default" | "bridge") && !options.link.is_empty() {
         bail!("links are only supported for user-defined networks");
-    }
-    if options.mac_address.is_some() && (network == "host" || of_container.is_some()) {
-        bail!("conflicting options: mac-address and the network mode");
     }
     let mut bindings = ports::Bindings::new();
     for port in &options.publish {
@@ -49,7 +46,7 @@ fn refuse_what_needs_a_network(options: &NetworkOptions) -> Result<()> {
         bail!("user specified IP address is supported on user defined networks only (which come later)");
     }
     if !options.network_alias.is_empty() {
-        bail!("network-scoped alias is supported only for containers in user defined networks (which come later)");
+        bail!("network-scoped aliases are only supported for user-defined networks (which come later)");
     }
     Ok(())
 }

@@ -14,8 +14,10 @@ use crate::{cli, client, life, runtime};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::events;
+use layout::lock::Lock;
 use layout::oci::runtime::{ConsoleSize, Process, ProcessUser, Spec};
-use layout::{Layout, exit, publish, rootfs};
+use layout::paths::ExecDir;
+use layout::{ContainerId, Layout, exit, publish, rootfs};
 use std::path::PathBuf;
 
 /// The steps of `ctr exec`: what is to run, and running it.
@@ -51,13 +53,27 @@ pub fn exec(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<
         note(layout, container, &format!("{action}: {line}"), exec, None);
     }
     let done = plan.execute(layout);
-    // If it came to a parent, that has removed it.
-    let _ = std::fs::remove_dir_all(layout.exec_dir(id, exec).0);
+    // If it came to a parent, that removes it when the process ends.
+    forget_dead(&layout.exec_dir(id, exec));
     done.map_err(|error| match life::state(layout, id).map(|state| check_that_it_runs(container, state.status)) {
         // It has ended in this moment.
         Ok(Err(why)) => exit::coded(1, format!("{why:#}")),
         _ => error,
     })
+}
+
+/// The ids of the processes of `exec` that are there: those whose parents hold their folders. None is null, as docker shows it.
+pub fn running(layout: &Layout, id: &ContainerId) -> Result<Option<Vec<String>>> {
+    let dirs = layout.exec_dirs(id)?.into_iter().filter(|(_, dir)| Lock::is_held(&dir.0).unwrap_or(false));
+    let ids: Vec<String> = dirs.map(|(exec, _)| exec).collect();
+    Ok(Some(ids).filter(|ids| !ids.is_empty()))
+}
+
+/// Removes the folder of a process whose parent is gone, or never came to be.
+pub fn forget_dead(dir: &ExecDir) {
+    if let Ok(Some(_held)) = Lock::try_on_dir(&dir.0) {
+        let _ = std::fs::remove_dir_all(&dir.0);
+    }
 }
 
 /// Docker's words for a container that no process can be made in.

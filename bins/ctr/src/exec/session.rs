@@ -13,6 +13,7 @@ use crate::sys::{self, Side};
 use crate::{client, runtime};
 use anyhow::{Context, Result, bail};
 use layout::container::Container;
+use layout::lock::Lock;
 use layout::paths::ExecDir;
 use layout::tool::{Call, Tool};
 use layout::{ContainerId, Layout, exit};
@@ -56,6 +57,10 @@ pub fn run(layout: &Layout, id: &ContainerId, exec: &str, wanted: &Wanted) -> Re
         Side::Parent => {
             drop(theirs);
             let end = connect(&container, Session::over(ours), wanted)?;
+            if wanted.attached.is_some() && end != End::Detached {
+                // Its parent is about to say so to everybody else.
+                drop(Lock::on_dir(&layout.exec_dir(id, exec).0));
+            }
             if end == End::Detached {
                 super::note(layout, &container, "exec_detach", exec, None);
             }
@@ -87,11 +92,14 @@ fn connect(container: &Container, mut session: Session, wanted: &Wanted) -> Resu
 
 /// The parent's whole life.
 fn parent(layout: &Layout, container: &Container, exec: &str, wanted: &Wanted, mut client: Client) -> Result<()> {
+    let dir = layout.exec_dir(&container.id, exec);
+    // Held as long as the process is there: `inspect` shows it.
+    let _held = Lock::on_dir(&dir.0)?;
     let made = make_process(layout, container, exec, wanted);
-    let _ = std::fs::remove_dir_all(layout.exec_dir(&container.id, exec).0);
     let (streams, pidfd) = match made {
         Ok(made) => made,
         Err(error) => {
+            let _ = std::fs::remove_dir_all(&dir.0);
             let code = match exit::code_of(&error) {
                 exit::TOOL => exit::CANNOT_EXECUTE,
                 code => code,
@@ -104,6 +112,7 @@ fn parent(layout: &Layout, container: &Container, exec: &str, wanted: &Wanted, m
     let client = wanted.attached.as_ref().map(|_| client);
     let code = serve(streams, &pidfd, client)?;
     super::note(layout, container, "exec_die", exec, Some(code));
+    let _ = std::fs::remove_dir_all(&dir.0);
     Ok(())
 }
 

@@ -61,7 +61,7 @@ pub fn files_plan(layout: &Layout, container: &Container) -> Result<Plan> {
 pub fn network_plan(layout: &Layout, container: &Container) -> Plan {
     let id = &container.id;
     let mut plan = Plan::default();
-    if container.host_config.network_mode == "bridge" {
+    if container.host_config.is_on_bridge() {
         plan.note("its network: a cable from the bridge into the namespace, and an address");
         let mac = container.config.run.extra.get("MacAddress").and_then(|mac| mac.as_str());
         plan.call(

@@ -1,15 +1,16 @@
 //! The shim's own signals, and the children that it has to wait for.
 
 use super::supervise::Supervisor;
+use crate::life;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use std::time::{Duration, Instant};
 
-/// How long a container may take to end when the machine goes down.
-const STOP_TIME: Duration = Duration::from_secs(10);
+/// Longer than any machine takes to go down, and no more than clocks can add.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Supervisor {
-    /// SIGTERM and the like mean that the machine goes down: the container has its time to end, and is not started
+    /// SIGTERM and the like mean that the machine goes down: the container gets its stop signal and has its `--stop-timeout` to end, and is not started
     /// again; whoever says it twice does not want to wait. The rest is ignored; the terminal is not ours.
     pub(super) fn signal(&mut self, file: &SignalFd) {
         while let Ok(Some(info)) = file.read_signal() {
@@ -29,7 +30,9 @@ impl Supervisor {
         }
         process.signal(stop_signal(&self.shim.container.config.run.stop_signal));
         let _ = self.shim.wake();
-        self.kill_at = Some(Instant::now() + STOP_TIME);
+        // One that may take for ever has as long as the machine waits.
+        let grace = life::grace(&self.shim.container, None).unwrap_or(FOR_EVER);
+        self.kill_at = Some(Instant::now() + grace);
     }
 
     /// Waits for children that nobody else waits for: what the container's processes leave behind, where it shares

@@ -27,8 +27,13 @@ pub fn version(args: &cli::Version) -> Result<u8> {
 pub fn filled(document: &Value, format: &str, type_name: &'static str) -> Result<String> {
     let template = Template::parse(&unescape(format));
     let template = template.map_err(|error| exit::coded(64, format!("template parsing error: {error}")))?;
-    let data =
-        Data { type_name: Some(type_name), shape: shape::shape, document: Some(document), ..Data::map(document) };
+    let data = Data {
+        type_name: Some(type_name),
+        shape: shape::shape,
+        absent: shape::absent,
+        document: Some(document),
+        ..Data::map(document)
+    };
     template.render(&data).map_err(|error| exit::coded(1, error.to_string()))
 }
 

@@ -16,7 +16,7 @@ pub struct HostConfig {
     pub container_id_file: String,
     /// Where its output goes.
     pub log_config: LogConfig,
-    /// `bridge`, `host`, `none`, `container:ID`.
+    /// `default`, which is `bridge`; `bridge`, `host`, `none`, `container:ID`.
     pub network_mode: String,
     /// Ports to publish, by the container's port: `80/tcp`.
     pub port_bindings: BTreeMap<String, Vec<PortBinding>>,
@@ -164,6 +164,13 @@ pub struct HostConfig {
     /// Keys not named here.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl HostConfig {
+    /// Whether it has an address in the default network.
+    pub fn is_on_bridge(&self) -> bool {
+        matches!(self.network_mode.as_str(), "" | "default" | "bridge")
+    }
 }
 
 /// One published port.

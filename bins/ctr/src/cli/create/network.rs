@@ -5,8 +5,8 @@ use clap::Args;
 /// What it is connected to.
 #[derive(Debug, Args)]
 pub struct NetworkOptions {
-    /// Network: bridge, host or none
-    #[arg(long, alias = "net", default_value = "bridge")]
+    /// Network: bridge (the default one), host or none
+    #[arg(long, alias = "net", default_value = "default")]
     pub network: String,
     /// One more line of /etc/hosts; host-gateway is this machine as containers see it
     #[arg(long, value_name = "NAME:IP")]

@@ -1,8 +1,8 @@
 //! A container's document: its two files, and what can be seen of it now.
 
 use super::network;
-use crate::life;
 use crate::show::{disk, ps};
+use crate::{exec, life};
 use anyhow::Result;
 use layout::container::{Config, Container, State, Status};
 use layout::images;
@@ -38,7 +38,7 @@ pub fn document(layout: &Layout, id: &ContainerId, size: bool) -> Result<Value> 
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": null,
+        "ExecIDs": exec::running(layout, id)?,
         "HostConfig": container.host_config,
         "GraphDriver": {
             "Data": {
@@ -100,25 +100,27 @@ pub fn config(config: &Config) -> Value {
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,
-        "Env": run.env.clone().unwrap_or_default(),
+        "Env": run.env,
         "Cmd": run.cmd,
         "Healthcheck": run.extra.get("Healthcheck"),
         "Image": config.image,
         "Volumes": run.volumes,
         "WorkingDir": run.working_dir,
         "Entrypoint": run.entrypoint,
+        "MacAddress": run.extra.get("MacAddress"),
         "OnBuild": run.extra.get("OnBuild"),
         "Labels": run.labels.clone().unwrap_or_default(),
     });
     let (Some(all), Value::Object(rest)) = (shown.as_object_mut(), rest) else { return shown };
-    all.extend(rest.into_iter().filter(|(key, value)| key != "Healthcheck" || !value.is_null()));
+    let is_shown = |key: &str, value: &Value| !matches!(key, "Healthcheck" | "MacAddress") || !value.is_null();
+    all.extend(rest.into_iter().filter(|(key, value)| is_shown(key, value)));
     if !run.stop_signal.is_empty() {
         all.insert("StopSignal".to_owned(), json!(run.stop_signal));
     }
     if let Some(seconds) = config.stop_timeout {
         all.insert("StopTimeout".to_owned(), json!(seconds));
     }
-    let others = run.extra.iter().filter(|(key, _)| !matches!(key.as_str(), "Healthcheck" | "OnBuild"));
+    let others = run.extra.iter().filter(|(key, _)| !matches!(key.as_str(), "Healthcheck" | "MacAddress" | "OnBuild"));
     all.extend(others.map(|(key, value)| (key.clone(), value.clone())));
     shown
 }

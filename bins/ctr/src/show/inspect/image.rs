@@ -42,10 +42,8 @@ pub fn document(layout: &Layout, image: &Image) -> Result<Value> {
 /// As of a container that is made of it; but what the image says nothing about is null.
 fn run_config(run: &RunConfig) -> Value {
     let mut shown = container::config(&Config { run: run.clone(), ..Config::default() });
-    for (key, is_said) in [("Env", run.env.is_some()), ("Labels", run.labels.is_some())] {
-        if !is_said {
-            shown[key] = Value::Null;
-        }
+    if run.labels.is_none() {
+        shown["Labels"] = Value::Null;
     }
     shown
 }

@@ -50,9 +50,9 @@ pub fn shape(key: &str) -> Shape {
 /// How Go prints a key that docker leaves out where it has nothing to say.
 pub fn absent(key: &str) -> Option<&'static str> {
     Some(match key {
-        "ArgsEscaped" | "NetworkDisabled" => "false",
+        "ArgsEscaped" | "Experimental" | "NetworkDisabled" => "false",
         // Of a mount, those that only a volume has.
-        "Driver" | "MacAddress" | "Name" | "StopSignal" | "Variant" => "",
+        "Driver" | "APIVersion" | "MacAddress" | "Name" | "StopSignal" | "Variant" => "",
         "Mounts" | "OnBuild" | "Shell" => "[]",
         "Annotations" | "Status" | "StorageOpt" | "Sysctls" | "Tmpfs" | "ExposedPorts" => "map[]",
         "Health" | "Healthcheck" | "Init" | "Node" | "SizeRootFs" | "SizeRw" | "StopTimeout" | "UsageData" => "<nil>",
