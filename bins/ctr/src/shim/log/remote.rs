@@ -11,7 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How much waits, where nothing else is asked for: the shim is to stay small.
-const WAITING: u64 = 256 << 10;
+const WAITING: u64 = 128 << 10;
+
+/// What a message takes beside its bytes.
+const EACH: u64 = 48;
 
 /// How long a container's end waits for the last lines, as long as the daemon takes any.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -59,7 +62,7 @@ impl Remote {
     /// Has a message sent, unless there are too many.
     pub fn add(&self, message: Vec<u8>) {
         let mut queue = self.0.lock();
-        let size = message.len() as u64;
+        let size = message.len() as u64 + EACH;
         if queue.bytes + size > queue.limit && !queue.waiting.is_empty() {
             queue.lost += 1;
             return;
@@ -118,7 +121,7 @@ impl Shared {
             let mut queue = self.lock();
             queue.is_away = false;
             queue.waiting.pop_front();
-            queue.bytes -= message.len() as u64;
+            queue.bytes -= message.len() as u64 + EACH;
             drop(queue);
             self.changed.notify_all();
         }
