@@ -190,3 +190,14 @@ fn everything_is_killed_at_once() {
     sandbox.ctr(["ps", "-a"]).ok().shows("Exited (137)");
     the_truth_is_told_and_everything_can_be_removed(&sandbox, "all killed");
 }
+
+#[test]
+fn a_container_that_is_removed_at_its_end_is_removed_once_when_its_shim_was_killed() {
+    let sandbox = Sandbox::with_base();
+    sandbox.ctr(["run", "-d", "--rm", "--name", "box", "--network", "none", "base", "sleep", "900"]).ok();
+    assert!(kill(&sandbox, |p| p.is("ctr", "shim")));
+    until_none("after the shim", "alive", || sandbox.processes().into_iter().filter(|p| p.is("ctr", "shim")).collect());
+    let removed = sandbox.ctr(["rm", "-f", "box"]).ok();
+    assert_eq!((removed.text(), removed.stderr.as_str()), ("box", ""));
+    sandbox.ctr(["ps", "-aq"]).ok().prints("");
+}

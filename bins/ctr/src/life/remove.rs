@@ -40,11 +40,15 @@ pub fn remove(layout: &Layout, container: &Container, force: bool, volumes: bool
     let id = &container.id;
     let _operation = hold(layout, container)?;
     end_shim(layout, container, force)?;
-    // With --rm it was its shim that removed it.
-    if !layout.container(id).is_dir() {
+    // With --rm its shim has removed it, or else who clears up after that.
+    let is_gone = || !layout.container(id).is_dir();
+    if is_gone() {
         return Ok(());
     }
     recover(layout, id)?;
+    if is_gone() {
+        return Ok(());
+    }
     // What there was no room for is not needed any more.
     Step::RemoveTree(layout.run_dir(id)).execute(layout)?;
     remove_stillborn_run_dirs(layout, id)?;

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -166,7 +166,7 @@ impl<W: Write> Walk<W> {
             return Ok(false);
         }
         if kind == Kind::File {
-            return self.file(path).map(|()| false);
+            return self.file(path, &fd).map(|()| false);
         }
         let xattrs = xattrs_by_path(&self.root, path)?;
         let name = if is_dir { join(path, b"") } else { path.to_vec() };
@@ -205,18 +205,11 @@ impl<W: Write> Walk<W> {
         Ok(true)
     }
 
-    fn file(&mut self, path: &[u8]) -> Result<()> {
-        // Not blocking: a pipe may have taken the file's place.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let fd = match beneath::open_no_links(&self.root, path, flags) {
-            Ok(fd) => fd,
-            Err(error) if is_gone(error) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+    /// Writes the file that was found at a path; not by the path: a device may have taken its place, and to open one is to use it
+    /// (a watchdog reboots the machine).
+    fn file(&mut self, path: &[u8], found: &OwnedFd) -> Result<()> {
+        let fd = OwnedFd::from(File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?);
         let stat = rustix::fs::fstat(&fd)?;
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return Ok(());
-        }
         let xattrs = xattrs_of(&fd)?;
         let member = Member { size: stat.st_size as u64, ..member(path.to_vec(), Kind::File, &stat, xattrs) };
         self.append(member, &mut File::from(fd))
@@ -243,4 +236,30 @@ fn is_gone(error: Errno) -> bool {
 
 fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::read::TarReader;
+
+    #[test]
+    fn what_is_read_is_the_file_that_was_found_whatever_takes_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let [file, other] = ["file", "other"].map(|name| dir.path().join(name));
+        std::fs::write(&file, "found").unwrap();
+        let root = beneath::open_root(dir.path()).unwrap();
+        let found = beneath::open_no_links(&root, b"file", OFlags::PATH | OFlags::NOFOLLOW).unwrap();
+        std::fs::write(&other, "in its place").unwrap();
+        std::fs::rename(&other, &file).unwrap();
+        let tar = TarWriter::new(Vec::new());
+        let mut walk = Walk { root, tar, links: HashMap::new(), mount_points: HashSet::new(), named: None };
+        walk.file(b"file", &found).unwrap();
+        let bytes = walk.tar.finish().unwrap();
+        let mut tar = TarReader::new(bytes.as_slice());
+        tar.next().unwrap().unwrap();
+        let mut text = String::new();
+        tar.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "found");
+    }
 }
