@@ -99,3 +99,76 @@ fn tutorial_4_three_starts_are_three_lines_of_the_log() {
         (std::fs::read_to_string(&log).unwrap().lines().count() == 3).then_some(())
     });
 }
+
+/// How much is in a folder, in bytes.
+fn bytes_in(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let size = |path: std::path::PathBuf| {
+        let entry = path.symlink_metadata().unwrap();
+        if entry.is_dir() { bytes_in(&path) } else { entry.len() }
+    };
+    entries.map(size).sum()
+}
+
+/// What the table of `system df` says of a kind of things: how many there are, how many are used, how much they take.
+fn system_df(sandbox: &Sandbox, kind: &str) -> String {
+    let format = format!("{{{{if eq .Type \"{kind}\"}}}}{{{{.TotalCount}}}} {{{{.Active}}}} {{{{.Size}}}}{{{{end}}}}");
+    sandbox.ctr(["system", "df", "--format", &format]).ok().text().to_owned()
+}
+
+#[test]
+fn tutorial_3_system_prune_asks_at_a_terminal_and_frees_what_it_says() {
+    let sandbox = Sandbox::with_base();
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(sandbox.root().join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    // Two images of one name: the first has none any more.
+    for bytes in [200_000, 100_000] {
+        let app = sandbox.path().join("app");
+        std::fs::create_dir_all(&app).unwrap();
+        std::fs::write(app.join("Dockerfile"), "FROM base\nCOPY data /data\n").unwrap();
+        std::fs::write(app.join("data"), vec![b'x'; bytes]).unwrap();
+        sandbox.ctr(["build", "-q", "-t", "app", "app"]).ok();
+    }
+    let layers = names("layers");
+    for (name, bytes) in [("one", "3000000"), ("two", "2000000")] {
+        let write = format!("head -c {bytes} /dev/zero > /big");
+        sandbox.ctr(["run", "--name", name, "base", "sh", "-c", &write]).ok();
+    }
+    sandbox.ctr(["run", "-d", "--name", "up", "base", "sleep", "1000"]).ok();
+    let stopped = sandbox.ctr(["ps", "-aq", "--no-trunc", "--filter", "status=exited"]).ok();
+    let stopped: Vec<&str> = stopped.stdout.lines().collect();
+    let dangling = sandbox.ctr(["images", "-q", "--no-trunc", "--filter", "dangling=true"]).ok();
+    assert_eq!(stopped.len(), 2);
+    assert_eq!(system_df(&sandbox, "Containers"), "3 1 5MB");
+    assert!(system_df(&sandbox, "Images").starts_with("3 1 "));
+
+    let mut user = sandbox.ctr_in_terminal(["system", "prune"]);
+    user.expect("WARNING! This will remove:");
+    user.expect("Are you sure you want to continue? [y/N] ");
+    user.types("n\n");
+    assert_eq!(user.wait(), 0);
+    assert_eq!((names("containers").len(), names("layers").len()), (3, layers.len()));
+
+    let before = bytes_in(&sandbox.root());
+    let mut user = sandbox.ctr_in_terminal(["system", "prune"]);
+    user.expect("Are you sure you want to continue? [y/N] ");
+    user.types("y\n");
+    let containers = user.expect("Deleted Images:\r\n");
+    let images = user.expect("Total reclaimed space: ");
+    let said = user.expect("\r\n");
+    assert_eq!(user.wait(), 0);
+    assert!(containers.contains("Deleted Containers:\r\n"), "{containers}");
+    assert!(stopped.iter().all(|id| containers.contains(&format!("{id}\r\n"))), "{containers}");
+    assert!(images.contains(&format!("deleted: {}\r\n", dangling.text())), "{images}");
+
+    // What is gone is gone from the disk, and it is as much as was said, and a little that nobody counts.
+    assert!(stopped.iter().all(|id| !names("containers").contains(&(*id).to_owned())));
+    assert_eq!((names("containers").len(), names("names").len(), names("layers").len()), (1, 1, layers.len() - 1));
+    assert_eq!(said, "5.2MB");
+    let freed = before - bytes_in(&sandbox.root());
+    assert!((5_200_000..5_500_000).contains(&freed), "{freed} bytes are free again");
+    assert_eq!(system_df(&sandbox, "Containers"), "1 1 0B");
+    assert!(system_df(&sandbox, "Images").starts_with("2 1 "));
+}

@@ -96,7 +96,7 @@ impl Engine {
     fn prune_containers(&self, filter: &Filter) -> Result<u64> {
         let (mut removed, mut freed) = (Vec::new(), 0);
         for container in self.idle_containers(filter)? {
-            let size = disk::used(&self.layout.container_dir(&container.id).upper());
+            let size = disk::written(&self.layout.container_dir(&container.id).upper());
             // One that is started at this moment is used, and stays.
             match life::remove(&self.layout, &container, false, false) {
                 Ok(()) => {

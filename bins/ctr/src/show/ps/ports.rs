@@ -3,6 +3,7 @@
 
 use layout::container::{Container, PublishedPort};
 use layout::{Layout, publish};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// One port of a container.
@@ -58,10 +59,15 @@ impl Range {
             false => format!("{}-{}", self.first, self.last),
         };
         match &self.ip {
-            Some(ip) => format!("{ip}:{ports}->{ports}/{}", self.protocol),
+            Some(ip) => format!("{}:{ports}->{ports}/{}", host(ip), self.protocol),
             None => format!("{ports}/{}", self.protocol),
         }
     }
+}
+
+/// An address before a port: that of version 6 has colons itself.
+fn host(ip: &str) -> Cow<'_, str> {
+    if ip.contains(':') { format!("[{ip}]").into() } else { ip.into() }
 }
 
 /// The ports in one cell. Those of the same number inside and outside come first, as ranges.
@@ -72,7 +78,7 @@ pub fn cell(mut ports: Vec<Port>) -> String {
         if let Some(ip) = &port.ip
             && port.public != port.private
         {
-            others.push(format!("{ip}:{}->{}/{}", port.public, port.private, port.protocol));
+            others.push(format!("{}:{}->{}/{}", host(ip), port.public, port.private, port.protocol));
             continue;
         }
         match ranges.iter_mut().find(|range| range.ip == port.ip && range.protocol == port.protocol) {
@@ -109,7 +115,7 @@ mod tests {
         }
         assert_eq!(
             cell(web),
-            "99/tcp, 0.0.0.0:5000-5003->5000-5003/udp, :::5000-5003->5000-5003/udp, 0.0.0.0:4000->80/tcp, :::4000->80/tcp"
+            "99/tcp, 0.0.0.0:5000-5003->5000-5003/udp, [::]:5000-5003->5000-5003/udp, 0.0.0.0:4000->80/tcp, [::]:4000->80/tcp"
         );
         let gap = [1, 2, 4, 5, 7].map(|number| port("", 0, number, "tcp")).to_vec();
         assert_eq!(cell(gap), "1-2/tcp, 4-5/tcp, 7/tcp");
