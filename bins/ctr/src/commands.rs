@@ -137,7 +137,7 @@ impl Engine {
         use ImageCommand as I;
         match command {
             I::History(args) => self.show(|layout| show::history::history(layout, &args)),
-            I::Build(args) => self.pass_on(images::build(&args)),
+            I::Build(args) => self.pass_on(images::build(&args)?),
             I::Pull(args) => self.pass_on(registry::pull(&args)),
             I::Push(args) => self.pass_on(registry::push(&args)),
             I::Tag(args) => self.pass_on(Call::new(Tool::Layerfs).args(["tag", &args.source, &args.target])),

@@ -78,7 +78,7 @@ fn wrong_usage(error: &clap::Error) -> u8 {
     match error.kind() {
         E::DisplayHelp | E::DisplayVersion | E::DisplayHelpOnMissingArgumentOrSubcommand => 0,
         E::InvalidSubcommand | E::MissingSubcommand | E::MissingRequiredArgument => 1,
-        E::UnknownArgument if !is_option() => 1,
+        E::UnknownArgument | E::TooFewValues if !is_option() => 1,
         _ => layout::exit::TOOL,
     }
 }

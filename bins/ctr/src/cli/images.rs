@@ -43,6 +43,13 @@ pub struct Build {
     /// Do each step again
     #[arg(long)]
     pub no_cache: bool,
+    /// Remove what a step ran in: this is always done
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "true")]
+    pub rm: bool,
+    /// And when the step has failed: this, too
+    #[arg(long)]
+    pub force_rm: bool,
     /// Only the image id
     #[arg(short, long)]
     pub quiet: bool,

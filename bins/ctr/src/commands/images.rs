@@ -51,14 +51,17 @@ pub fn load(args: &Load) -> Call {
 }
 
 /// `imgbuild`.
-pub fn build(args: &Build) -> Call {
-    Call::new(Tool::Imgbuild)
+pub fn build(args: &Build) -> Result<Call> {
+    if !args.rm {
+        bail!("--rm=false: a step's container is not kept, its image is (ctr images -a)");
+    }
+    Ok(Call::new(Tool::Imgbuild)
         .args(args.tag.iter().flat_map(|tag| ["--tag", tag]))
         .args(args.file.iter().flat_map(|file| ["--file".into(), file.clone().into_os_string()]))
         .args(args.build_arg.iter().flat_map(|value| ["--build-arg", value]))
         .args(args.no_cache.then_some("--no-cache"))
         .args(args.quiet.then_some("--quiet"))
-        .arg(&args.context)
+        .arg(&args.context))
 }
 
 impl Engine {

@@ -10,6 +10,9 @@ use layout::exit;
 
 impl Engine {
     pub(super) fn exec(&self, args: &Exec) -> Result<u8> {
+        if !args.detach && args.interactive && !self.explain {
+            needs_a_terminal(args.tty)?;
+        }
         let id = self.layout.find_container(args.container()).map_err(ends_with_one)?;
         let container = self.layout.read_container(&id)?;
         if self.explain {
@@ -17,9 +20,6 @@ impl Engine {
         }
         let status = life::settled(&self.layout, &container).map_err(ends_with_one)?.status;
         exec::check_that_it_runs(&container, status).map_err(ends_with_one)?;
-        if !args.detach && args.interactive {
-            needs_a_terminal(args.tty)?;
-        }
         exec::exec(&self.layout, &container, args)
     }
 

@@ -34,6 +34,9 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
         }
         run.working_dir = dir.clone();
     }
+    if !run.working_dir.is_empty() {
+        run.working_dir = mounts::clean(&run.working_dir);
+    }
     if let Some(signal) = args.life.stop_signal.as_ref().filter(|signal| !signal.is_empty()) {
         signal::number(signal)?;
         run.stop_signal = signal.clone();

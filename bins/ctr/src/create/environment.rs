@@ -17,6 +17,10 @@ pub fn build(args: &cli::Create, image: &[String]) -> Result<Vec<String>> {
     for line in &args.process.env {
         set_or_inherit(&mut env, line)
             .map_err(|why| anyhow!("invalid argument {line:?} for \"-e, --env\" flag: {why}"))?;
+        // A name that has no value here is kept as it is: the container is not to have it, whatever the image says.
+        if !line.contains('=') && std::env::var_os(line).is_none() {
+            set(&mut env, line);
+        }
     }
     for line in image {
         if !env.iter().any(|own: &String| name_of(own) == name_of(line)) {
@@ -34,7 +38,10 @@ pub fn of_process(config: &Config, links: Vec<String>) -> Vec<String> {
     }
     env.extend(links);
     for line in config.run.env.iter().flatten() {
-        set(&mut env, line);
+        match line.contains('=') {
+            true => set(&mut env, line),
+            false => env.retain(|other| name_of(other) != line),
+        }
     }
     without_names_alone(env)
 }

@@ -147,7 +147,7 @@ fn find_image(layout: &Layout, args: &cli::Create) -> Result<Image> {
 }
 
 fn choose_name(layout: &Layout, args: &cli::Create, attempt: u32) -> Result<String> {
-    let Some(name) = &args.life.name else { return names::random(attempt) };
+    let Some(name) = args.life.name.as_ref().filter(|name| !name.is_empty()) else { return names::random(attempt) };
     let name = name.strip_prefix('/').unwrap_or(name);
     check_name(name, name)?;
     claimable(layout, name)?;

@@ -10,8 +10,14 @@ use layout::units;
 /// Fills in what the options say about its files.
 pub fn fill(host: &mut HostConfig, options: &StorageOptions) -> Result<()> {
     host.readonly_rootfs = options.read_only;
-    let binds = options.volume.iter().filter(|text| !bind::is_anonymous(text)).cloned();
-    host.binds = Some(binds.collect::<Vec<_>>()).filter(|binds| !binds.is_empty());
+    let mut binds: Vec<String> = Vec::new();
+    for text in options.volume.iter().filter(|text| !bind::is_anonymous(text)) {
+        // Said twice it is said once.
+        if !binds.contains(text) {
+            binds.push(text.clone());
+        }
+    }
+    host.binds = Some(binds).filter(|binds| !binds.is_empty());
     host.mounts = options.mount.iter().map(|text| option::parse(text)).collect::<Result<_>>()?;
     host.tmpfs = tmpfs::parse(&options.tmpfs)?;
     host.volumes_from = Some(options.volumes_from.clone()).filter(|from| !from.is_empty());

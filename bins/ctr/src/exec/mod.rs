@@ -95,14 +95,14 @@ fn process(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<P
     process.terminal = args.tty;
     let size = if args.tty && !args.detach { client::size() } else { None };
     process.console_size = size.map(|(height, width)| ConsoleSize { height, width });
-    if let Some(cwd) = &args.workdir {
+    if let Some(cwd) = args.workdir.as_ref().filter(|cwd| !cwd.is_empty()) {
         if !cwd.starts_with('/') {
             return Err(exit::coded(exit::CANNOT_EXECUTE, "Cwd must be an absolute path"));
         }
         process.cwd = PathBuf::from(cwd);
     }
     let set_on_purpose = |name: &str| container.config.run.env.iter().flatten().any(|line| line.starts_with(name));
-    if let Some(wanted) = &args.user {
+    if let Some(wanted) = args.user.as_ref().filter(|user| !user.is_empty()) {
         let user = rootfs::find_user(&dir.rootfs(), wanted);
         let user = user.map_err(|error| exit::coded(exit::CANNOT_EXECUTE, format!("{error:#}")))?;
         // The container's own HOME is that of the user it runs as, unless somebody set it on purpose.

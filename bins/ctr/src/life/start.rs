@@ -99,7 +99,11 @@ pub fn start(layout: &Layout, container: &Container, attach: Option<&Manner>) ->
             _ => true,
         };
         match (runs, attach) {
-            (true, Some(manner)) => return client::attach(layout, container, manner),
+            (true, Some(manner)) => {
+                // Whoever wants to stop it meanwhile does not wait for us.
+                drop(operation);
+                return client::attach(layout, container, manner);
+            }
             (true, None) => return Ok(End::Exited(0)),
             (false, _) => {}
         }

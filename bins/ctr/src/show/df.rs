@@ -97,9 +97,7 @@ fn verbose(images: &Value, containers: &[(Listed, u64)], volumes: &[Used]) -> St
     let cells = |row: &[&str]| row.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     let mut rows =
         vec![cells(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"])];
-    for image in images["Usage"].as_array().into_iter().flatten() {
-        rows.extend(image_rows(image));
-    }
+    rows.extend(images["Usage"].as_array().into_iter().flatten().map(image_row));
     let mut out = format!("Images space usage:\n\n{}\nContainers space usage:\n\n", table::render(&rows));
     let head = ["CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES"];
     let mut rows = vec![cells(&head)];
@@ -128,31 +126,20 @@ fn verbose(images: &Value, containers: &[(Listed, u64)], volumes: &[Used]) -> St
     out
 }
 
-/// A line a name.
-fn image_rows(image: &Value) -> Vec<Vec<String>> {
+/// Its line, by the first of its names.
+fn image_row(image: &Value) -> Vec<String> {
     let text = |key: &str| image[key].as_str().unwrap_or_default();
     let size = |key: &str| units::human_size(image[key].as_u64().unwrap_or(0));
-    let tags = image["RepoTags"].as_array().cloned().unwrap_or_default();
-    let mut names: Vec<(String, String)> = tags
-        .iter()
-        .filter_map(|name| Reference::parse(name.as_str()?).ok())
-        .map(|name| (name.repository(), name.tag.unwrap_or_else(|| "<none>".to_owned())))
-        .collect();
-    if names.is_empty() {
-        names.push(("<none>".to_owned(), "<none>".to_owned()));
-    }
-    let id: String = text("Id").trim_start_matches("sha256:").chars().take(12).collect();
-    let row = |(repository, tag): (String, String)| {
-        vec![
-            repository,
-            tag,
-            id.clone(),
-            ago::ago(text("Created")),
-            size("Size"),
-            size("SharedSize"),
-            size("UniqueSize"),
-            image["Containers"].as_u64().unwrap_or(0).to_string(),
-        ]
-    };
-    names.into_iter().map(row).collect()
+    let none = || "<none>".to_owned();
+    let name = image["RepoTags"][0].as_str().and_then(|name| Reference::parse(name).ok());
+    vec![
+        name.as_ref().map_or_else(none, Reference::repository),
+        name.and_then(|name| name.tag).unwrap_or_else(none),
+        text("Id").trim_start_matches("sha256:").chars().take(12).collect(),
+        ago::ago(text("Created")),
+        size("Size"),
+        size("SharedSize"),
+        size("UniqueSize"),
+        image["Containers"].as_u64().unwrap_or(0).to_string(),
+    ]
 }

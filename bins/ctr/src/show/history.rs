@@ -10,7 +10,7 @@ use layout::{Digest, Layout, units};
 use serde_json::json;
 
 static LISTING: Listing = Listing {
-    type_name: "*formatter.historyContext",
+    type_name: "*image.historyContext",
     columns: &[
         ("ID", "IMAGE"),
         ("CreatedSince", "CREATED"),
@@ -38,14 +38,15 @@ pub fn history(layout: &Layout, args: &cli::History) -> Result<u8> {
     for (step, size) in steps.into_iter().rev() {
         let by = step.created_by.as_deref().unwrap_or_default().replace('\t', " ");
         let created = step.created.as_deref().unwrap_or(layout::time::ZERO);
+        let created_at = layout::time::parse(created).map_or(String::new(), |time| format!("{time:.0}"));
         rows.push(Row::new(json!({
             "ID": match ids.next() {
                 Some(id) if args.no_trunc => id.as_str().to_owned(),
                 Some(id) => id.short().to_owned(),
                 None => "<missing>".to_owned(),
             },
-            "CreatedSince": ago::ago(created),
-            "CreatedAt": layout::time::parse(created).map_or(String::new(), |time| format!("{time:.0}")),
+            "CreatedSince": if args.human { ago::ago(created) } else { created_at.clone() },
+            "CreatedAt": created_at,
             "CreatedBy": if args.no_trunc { by } else { table::ellipsis(&by, 45) },
             "Size": if args.human { units::human_size(size) } else { size.to_string() },
             "Comment": step.comment.clone().unwrap_or_default(),

@@ -40,6 +40,9 @@ impl ImageFilter {
                 (key, _) => bail!("Invalid filter '{key}'"),
             }
         }
+        if !found.patterns.iter().all(|pattern| is_pattern(pattern.as_bytes())) {
+            bail!("syntax error in pattern");
+        }
         Ok(found)
     }
 
@@ -96,6 +99,18 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
         (Some((b'\\', [wanted, rest @ ..])), Some((byte, text))) => wanted == byte && matches(rest, text),
         (Some((wanted, rest)), Some((byte, text))) => wanted == byte && matches(rest, text),
         _ => false,
+    }
+}
+
+/// Whether all that is opened is closed: a `[` has its `]`, and after a backslash something comes.
+fn is_pattern(pattern: &[u8]) -> bool {
+    match pattern {
+        [] => true,
+        [b'[', rest @ ..] => {
+            rest.iter().position(|byte| *byte == b']').is_some_and(|end| end > 0 && is_pattern(&rest[end + 1..]))
+        }
+        [b'\\', rest @ ..] => !rest.is_empty() && is_pattern(&rest[1..]),
+        [_, rest @ ..] => is_pattern(rest),
     }
 }
 

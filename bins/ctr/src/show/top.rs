@@ -4,7 +4,7 @@ use super::table;
 use crate::{cli, life, spec};
 use anyhow::{Context, Result, bail};
 use layout::tool::{Call, Tool};
-use layout::{Layout, events};
+use layout::{Layout, events, exit};
 use std::process::Command;
 
 /// Docker's columns here are wider than elsewhere.
@@ -26,7 +26,12 @@ pub fn top(layout: &Layout, args: &cli::Top) -> Result<u8> {
     };
     let listed = Command::new("ps").args(&options).output().context("run ps")?;
     if !listed.status.success() {
-        bail!("Error running ps: {}", String::from_utf8_lossy(&listed.stderr).trim());
+        // It says what is wrong, then how it is used.
+        let said = String::from_utf8_lossy(&listed.stderr);
+        match said.trim().lines().next() {
+            Some(said) => bail!("ps: {said}"),
+            None => bail!("ps: exit status {}", exit::from_status(listed.status)),
+        }
     }
     events::of_container(layout, &layout.read_container(&id)?, "top", &[]);
     print!("{}", table::render_with(&rows(&String::from_utf8_lossy(&listed.stdout), &pids)?, WIDTH));

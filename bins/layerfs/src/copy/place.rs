@@ -89,6 +89,7 @@ impl Tree {
             Some(name) if error == Errno::NOENT => format!("No such container:path: {name}:{path}"),
             Some(name) => format!("{name}:{path}: {}", std::io::Error::from(error)),
             None if error == Errno::NOENT => format!("lstat {path}: no such file or directory"),
+            None if error == Errno::NOTDIR => "not a directory".to_owned(),
             None => format!("{path}: {}", std::io::Error::from(error)),
         }
     }

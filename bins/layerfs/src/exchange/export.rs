@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Exports.
 pub fn run(layout: &Layout, args: &ExportArgs) -> Result<()> {
-    let mut out = OutputFile::open(args.output.as_deref())?;
+    let mut out = OutputFile::open(args.output.as_deref(), "export container")?;
     // What is not mounted anywhere is in use all the same: no layer may be removed meanwhile.
     let _held = store::hold(layout)?;
     let root = match is_path(&args.what) {

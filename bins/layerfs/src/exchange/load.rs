@@ -9,7 +9,7 @@ use crate::layer::compression::{Compression, Decoder};
 use crate::output;
 use anyhow::{Context, Result, bail};
 use layout::oci::image::{ImageConfig, Platform};
-use layout::{Layout, events, exit, images};
+use layout::{Layout, events, images};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -18,9 +18,7 @@ use std::path::Path;
 pub fn run(layout: &Layout, args: &LoadArgs) -> Result<()> {
     let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     let input = match &args.input {
-        Some(file) => {
-            File::open(file).map_err(|error| exit::coded(exit::TOOL, format!("open {}: {error}", file.display())))?
-        }
+        Some(file) => import::open_input(file)?,
         None if rustix::termios::isatty(std::io::stdin()) => bail!("requested load from stdin, but stdin is empty"),
         None => import::open_input(Path::new("-"))?,
     };

@@ -24,7 +24,7 @@ impl OutputFile {
     ///
     /// # Errors
     /// Standard output is a terminal (docker's words), or the file's folder is not there.
-    pub fn open(file: Option<&Path>) -> Result<OutputFile> {
+    pub fn open(file: Option<&Path>, failed_to: &str) -> Result<OutputFile> {
         let Some(file) = file else {
             let stdout = io::stdout();
             if rustix::termios::isatty(&stdout) {
@@ -43,7 +43,7 @@ impl OutputFile {
         let folder =
             file.parent().filter(|_| !file.is_dir()).with_context(|| format!("{}: it is a folder", failed()))?;
         if !folder.is_dir() {
-            bail!("{}: there is no folder {}", failed(), folder.display());
+            bail!("failed to {failed_to}: invalid output path: directory {folder:?} does not exist");
         }
         let temporary = tempfile::Builder::new().prefix(".layerfs-").tempfile_in(folder).with_context(failed)?;
         Ok(OutputFile(To::Temporary(temporary, file)))

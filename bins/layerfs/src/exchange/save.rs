@@ -29,7 +29,7 @@ struct Saved {
 /// Saves.
 pub fn run(layout: &Layout, args: &SaveArgs) -> Result<()> {
     let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
-    let mut out = OutputFile::open(args.output.as_deref())?;
+    let mut out = OutputFile::open(args.output.as_deref(), "save image")?;
     // Shared, so that no blob is removed between being named and being written.
     let _held = store::hold(layout)?;
     let saved = collect(layout, &args.images, platform.as_ref())?;

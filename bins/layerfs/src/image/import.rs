@@ -5,10 +5,11 @@ use crate::{
     image::{self, change, store},
     layer, output,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use layout::oci::image::{History, ImageConfig, Platform, RunConfig};
 use layout::{Layout, Reference, events, time};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -59,5 +60,8 @@ pub fn open_input(file: &Path) -> Result<File> {
     if file == Path::new("-") {
         return Ok(std::io::stdin().as_fd().try_clone_to_owned().context("open standard input")?.into());
     }
-    File::open(file).with_context(|| format!("open {}", file.display()))
+    File::open(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("open {}: no such file or directory", file.display()),
+        _ => anyhow!("open {}: {error}", file.display()),
+    })
 }

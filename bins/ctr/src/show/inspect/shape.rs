@@ -51,6 +51,9 @@ pub fn shape(key: &str) -> Shape {
 pub fn absent(key: &str) -> Option<&'static str> {
     Some(match key {
         "ArgsEscaped" | "Experimental" | "NetworkDisabled" => "false",
+        // Of a health check: what is not said is docker's to choose.
+        "Interval" | "StartPeriod" | "Timeout" => "0s",
+        "Retries" => "0",
         // Of a mount, those that only a volume has.
         "Driver" | "APIVersion" | "MacAddress" | "Name" | "StopSignal" | "Variant" => "",
         "Mounts" | "OnBuild" | "Shell" => "[]",
