@@ -46,6 +46,28 @@ fn the_script_of_rm_is_not_given_for_a_running_container() {
 }
 
 #[test]
+fn one_that_ends_before_anybody_looks_loses_neither_a_byte_nor_its_code() {
+    let sandbox = Sandbox::with_base();
+    let command = ["base", "sh", "-c", "echo x; echo y >&2; exit 3"];
+    let round = &|round: u32| {
+        let output = sandbox.ctr([&["run", "--rm"][..], &command].concat()).exits(3);
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("x\n", "y\n"), "round {round}");
+        let id = sandbox.ctr([&["run", "-d"][..], &command].concat()).ok().text().to_owned();
+        sandbox.ctr(["wait", &id]).ok().prints("3");
+        let again = sandbox.ctr(["start", "-a", &id]).exits(3);
+        assert_eq!((again.stdout.as_str(), again.stderr.as_str()), ("x\n", "y\n"), "round {round}");
+        let log = sandbox.ctr(["logs", &id]).ok();
+        assert_eq!((log.stdout.as_str(), log.stderr.as_str()), ("x\nx\n", "y\ny\n"), "round {round}");
+    };
+    // Three at a time: who comes first is then chance.
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            scope.spawn(move || (0..10).for_each(|i| round(thread * 10 + i)));
+        }
+    });
+}
+
+#[test]
 fn input_ends_when_the_client_that_gave_it_is_killed() {
     let sandbox = Sandbox::with_base();
     let mut client = sandbox.tool("ctr");
