@@ -128,7 +128,7 @@ pub enum ContainerCommand {
     /// Stop containers: a polite signal, then after a while SIGKILL
     Stop(Stop),
     /// Stop containers and start them again
-    Restart(Restart),
+    Restart(Stop),
     /// Send a signal to containers
     Kill(Kill),
     /// Freeze all processes of containers

@@ -19,23 +19,9 @@ pub struct Start {
     pub containers: Vec<String>,
 }
 
-/// `ctr stop`
+/// `ctr stop` and `ctr restart`
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// Seconds to wait before SIGKILL; -1: for ever (default: the container's --stop-timeout, else 10)
-    #[arg(short = 't', long = "time", alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
-    pub time: Option<i64>,
-    /// Signal to send first (default: the image's, else SIGTERM)
-    #[arg(short, long)]
-    pub signal: Option<String>,
-    /// Containers, by name or id
-    #[arg(required = true)]
-    pub containers: Vec<String>,
-}
-
-/// `ctr restart`
-#[derive(Debug, Args)]
-pub struct Restart {
     /// Seconds to wait before SIGKILL; -1: for ever (default: the container's --stop-timeout, else 10)
     #[arg(short = 't', long = "time", alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
     pub time: Option<i64>,

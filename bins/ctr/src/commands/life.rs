@@ -2,7 +2,7 @@
 
 use super::sessions::needs_a_terminal;
 use super::{Engine, reads_only};
-use crate::cli::{Kill, Rename, Restart, Rm, Start, Stop};
+use crate::cli::{Kill, Rename, Rm, Start, Stop};
 use crate::client::Manner;
 use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
@@ -56,7 +56,7 @@ impl Engine {
         self.explained(&plan).map(|_| false)
     }
 
-    pub(super) fn restart(&self, container: &Container, args: &Restart) -> Result<bool> {
+    pub(super) fn restart(&self, container: &Container, args: &Stop) -> Result<bool> {
         let (signal, grace) = (args.signal.as_deref(), life::grace(container, args.time));
         if !self.explain {
             return life::restart(&self.layout, container, signal, grace).map(|()| true);
