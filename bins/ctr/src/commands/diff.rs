@@ -2,11 +2,15 @@
 
 use super::{Engine, ends_with_one};
 use crate::cli::Diff;
+use crate::create::files;
 use anyhow::Result;
+
 use layout::container::Container;
+use layout::oci::image::ImageConfig;
 use layout::tool::{Call, Tool};
-use layout::{Layout, publish};
+use layout::{Layout, images, publish};
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 impl Engine {
@@ -40,5 +44,16 @@ pub(super) fn made_by_the_engine(layout: &Layout, container: &Container) -> Resu
     let mut paths = ["/.dockerenv", "/dev/console", "/etc/mtab"].map(PathBuf::from).to_vec();
     let own = spec.mounts.into_iter().map(|mount| mount.destination);
     paths.extend(own.filter(|path| path.to_str().is_none_or(|path| !asked.contains(path))));
+    if etc_is_as_it_was_made(layout, container)? {
+        paths.push("/etc".into());
+    }
     Ok(paths)
+}
+
+/// Whether the folder that the engine's own link is in says nothing else than the image's.
+fn etc_is_as_it_was_made(layout: &Layout, container: &Container) -> Result<bool> {
+    let image: ImageConfig = images::read_blob(layout, &container.image)?;
+    let mode = files::mode_of_etc(layout, &image.rootfs.diff_ids);
+    let now = layout.container_dir(&container.id).upper().join("etc").symlink_metadata();
+    Ok(now.is_ok_and(|etc| files::is_roots_folder(&etc) && Some(etc.mode() & 0o7777) == mode))
 }

@@ -6,8 +6,8 @@ use layout::container::HostConfig;
 use layout::images::{Image, layer_names};
 use layout::network::{LOCALHOST, Network};
 use layout::tool::{Call, Tool};
-use layout::{Layout, publish};
-use std::fs;
+use layout::{Digest, Layout, publish};
+use std::fs::{self, Metadata};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -21,17 +21,25 @@ const FALLBACK: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
 /// `/etc/mtab`, which old programs read.
 pub fn inside(layout: &Layout, upper: &Path, image: &Image) -> Vec<Step> {
     let mark = Step::Write { path: upper.join(".dockerenv"), content: String::new(), mode: 0o755 };
-    let layers = layer_names(layout, image.layers());
-    let etc = layers.iter().rev().find_map(|layer| layout.layer_diff(layer).join("etc").symlink_metadata().ok());
-    // A folder in the layer is seen in place of the image's, with the files of both: it has to be the same one.
-    let mode = match etc {
-        None => 0o755,
-        Some(etc) if etc.is_dir() && etc.uid() == 0 && etc.gid() == 0 => etc.mode() & 0o7777,
-        Some(_) => return vec![mark],
-    };
+    let Some(mode) = mode_of_etc(layout, image.layers()) else { return vec![mark] };
     let dir = upper.join("etc");
     let link = Step::Link { target: "/proc/mounts".into(), link: dir.join("mtab") };
     vec![mark, Step::MakeDir { path: dir, mode }, link]
+}
+
+/// The mode of the `/etc` of an image with these layers, which a folder in the writable layer is seen in place of, with the
+/// files of both. None where that would have to be more than a folder of root's.
+pub fn mode_of_etc(layout: &Layout, diff_ids: &[Digest]) -> Option<u32> {
+    let layers = layer_names(layout, diff_ids);
+    match layers.iter().rev().find_map(|layer| layout.layer_diff(layer).join("etc").symlink_metadata().ok()) {
+        None => Some(0o755),
+        Some(etc) => is_roots_folder(&etc).then(|| etc.mode() & 0o7777),
+    }
+}
+
+/// Whether this is a folder of root's.
+pub fn is_roots_folder(found: &Metadata) -> bool {
+    found.is_dir() && found.uid() == 0 && found.gid() == 0
 }
 
 /// The `hosts` file of a new container; `portfwd attach` adds the addresses of its network.

@@ -30,8 +30,8 @@ pub fn write<W: Write>(upper: &Path, out: W) -> Result<W> {
     write_without(upper, &[], out)
 }
 
-/// As [`write`], but for files and folders that were made to mount something on, as long as they are empty. (Docker
-/// hides them from a commit in a layer of their own, the "init layer".)
+/// As [`write`], but for links, and for files and folders that were made to mount something on, as long as they are empty.
+/// (Docker hides them from a commit in a layer of their own, the "init layer".)
 pub fn write_without<W: Write>(upper: &Path, mount_points: &[PathBuf], out: W) -> Result<W> {
     let relative = |path: &PathBuf| path.strip_prefix("/").unwrap_or(path).as_os_str().as_bytes().to_vec();
     let mut walk = Walk {
@@ -180,8 +180,9 @@ impl<W: Write> Walk<W> {
 
     /// Whether nothing was put into a mount point: nothing but other mount points.
     fn is_empty(&self, path: &[u8], stat: &Stat) -> Result<bool> {
-        if !FileType::from_raw_mode(stat.st_mode).is_dir() {
-            return Ok(FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_size == 0);
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if !kind.is_dir() {
+            return Ok(kind.is_symlink() || kind.is_file() && stat.st_size == 0);
         }
         let dir = match beneath::open_no_links(&self.root, path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(dir) => dir,
