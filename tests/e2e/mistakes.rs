@@ -166,3 +166,26 @@ fn what_docker_takes_besides_is_no_mistake() {
     sandbox.ctr(["run", "--rm=maybe", "base"]).exits(125).says("invalid value 'maybe' for '--rm");
     sandbox.ctr(["container", "rm", "--force=true", "box"]).ok().prints("box");
 }
+
+#[test]
+fn how_to_call_a_command_is_said_in_dockers_form() {
+    let sandbox = Sandbox::new();
+    for (command, usage) in [
+        ("run", "Usage: ctr run [OPTIONS] IMAGE [COMMAND] [ARG...]\n"),
+        ("create", "Usage: ctr create [OPTIONS] IMAGE [COMMAND] [ARG...]\n"),
+        ("exec", "Usage: ctr exec [OPTIONS] <CONTAINER> <COMMAND>...\n"),
+        ("top", "Usage: ctr top CONTAINER [PS-OPTIONS]\n"),
+    ] {
+        assert!(sandbox.ctr([command, "--help"]).ok().stdout.contains(usage), "{usage}");
+    }
+    sandbox.ctr(["run"]).exits(1).says("Usage: ctr run [OPTIONS] IMAGE [COMMAND] [ARG...]\n");
+    let none: [&str; 0] = [];
+    let help = sandbox.ctr(none).ok().says("--explain  ").stderr;
+    assert!(!help.contains("BOOL"), "{help}");
+    sandbox.ctr(["frob"]).exits(1).says("ctr: 'frob' is not a ctr command.\nSee 'ctr --help'\n");
+    sandbox.ctr(["--explain", "compose", "up"]).exits(1).says("ctr: 'compose' is not there yet\n");
+    sandbox.ctr(["volume", "frob"]).exits(1).says("Usage: ctr volume <COMMAND>\n");
+    for version in ["-v", "-V", "--version"] {
+        assert!(sandbox.ctr([version]).ok().stdout.starts_with("ctr 0."), "{version}");
+    }
+}

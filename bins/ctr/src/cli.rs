@@ -53,6 +53,7 @@ use clap::{Parser, Subcommand};
 #[command(
     name = "ctr",
     version,
+    disable_version_flag = true,
     arg_required_else_help = true,
     after_help = "\
 Examples:
@@ -63,6 +64,9 @@ pub struct Cli {
     /// Print what would be done, as a shell script that does it, and do nothing
     #[arg(long)]
     pub explain: bool,
+    /// Print version
+    #[arg(short = 'v', short_alias = 'V', long, action = clap::ArgAction::Version)]
+    pub version: Option<bool>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -120,8 +124,10 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum ContainerCommand {
     /// Make a container of an image and run a command in it
+    #[command(override_usage = "ctr run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
     Run(Deferred<Run>),
     /// Make a container of an image, without running it
+    #[command(override_usage = "ctr create [OPTIONS] IMAGE [COMMAND] [ARG...]")]
     Create(Deferred<Create>),
     /// Start containers that are not running
     Start(Start),

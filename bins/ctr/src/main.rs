@@ -53,8 +53,11 @@ fn main() -> ExitCode {
     match done {
         Ok(result) => layout::exit::report("ctr", result),
         Err(error) => {
-            // When printing fails there is nobody left to tell.
-            let _ = error.print();
+            match unknown_command(&error, &words) {
+                Some(words) => eprintln!("{words}\nSee 'ctr --help'"),
+                // When printing fails there is nobody left to tell.
+                None => drop(error.print()),
+            }
             ExitCode::from(wrong_usage(&error))
         }
     }
@@ -64,10 +67,23 @@ fn main() -> ExitCode {
 fn parse(words: &[OsString]) -> Result<cli::Cli, clap::Error> {
     let plain = || cli::grouped(cli::Cli::command());
     let matches = match plain().try_get_matches_from(words) {
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(error),
         Err(error) if error.use_stderr() => cli::as_pflag(plain()).try_get_matches_from(words),
         matches => matches,
     };
     cli::Cli::from_arg_matches(&matches?)
+}
+
+/// What is said of a first word that is no command, in docker's words. Two that docker has are to come.
+fn unknown_command(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let command = words.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"))?;
+    match name.as_str() {
+        _ if command != name.as_str() => None,
+        "compose" | "network" => Some(format!("ctr: '{name}' is not there yet")),
+        _ => Some(format!("ctr: '{name}' is not a ctr command.")),
+    }
 }
 
 /// Docker's exit code for a command line that makes no sense: 1 for words that are too many or too few, or no command at all; else it is

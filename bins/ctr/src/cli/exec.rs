@@ -34,7 +34,7 @@ pub struct Exec {
     #[arg(long, value_name = "KEYS")]
     pub detach_keys: Option<String>,
     /// The container, by name or id, then the command and its arguments. Options end at the container
-    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_name = "CONTAINER COMMAND [ARG...]")]
+    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_names = ["CONTAINER", "COMMAND"])]
     words: Vec<String>,
 }
 

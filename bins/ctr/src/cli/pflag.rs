@@ -26,6 +26,7 @@ fn relax(arg: Arg) -> Arg {
             .require_equals(true)
             .value_parser(boolean)
             .default_missing_value("true")
+            .hide_default_value(true)
             .value_name("BOOL"),
         ArgAction::Set | ArgAction::Append => arg.allow_hyphen_values(true),
         _ => arg,

@@ -19,9 +19,10 @@ pub enum SystemGroup {
 
 /// `ctr top`
 #[derive(Debug, Args)]
+#[command(override_usage = "ctr top CONTAINER [PS-OPTIONS]")]
 pub struct Top {
     /// The container, by name or id, then options for the host's ps (default: -ef)
-    #[arg(required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true, value_name = "CONTAINER [PS-OPTIONS]")]
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true, value_name = "CONTAINER")]
     words: Vec<String>,
 }
 

@@ -78,10 +78,11 @@ pub struct Create {
     #[arg(value_name = "true", help_heading = "Its image")]
     pub disable_content_trust: bool,
     /// Print help
-    #[arg(long, action = clap::ArgAction::Help)]
+    #[arg(long, action = clap::ArgAction::Help, help_heading = None::<&'static str>)]
     pub help: Option<bool>,
     /// The image, then the command and its arguments (default: the image's). Options end at the image
-    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE [COMMAND] [ARG...]")]
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE")]
+    #[arg(help_heading = None::<&'static str>)]
     words: Vec<String>,
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct NetworkOptions {
     /// Network: bridge (the default one), host or none
-    #[arg(long, alias = "net", default_value = "default")]
+    #[arg(long, alias = "net", default_value = "default", hide_default_value = true)]
     pub network: String,
     /// One more line of /etc/hosts; host-gateway is this machine as containers see it
     #[arg(long, value_name = "NAME:IP")]
