@@ -173,7 +173,7 @@ fn how_to_call_a_command_is_said_in_dockers_form() {
     for (command, usage) in [
         ("run", "Usage: ctr run [OPTIONS] IMAGE [COMMAND] [ARG...]\n"),
         ("create", "Usage: ctr create [OPTIONS] IMAGE [COMMAND] [ARG...]\n"),
-        ("exec", "Usage: ctr exec [OPTIONS] <CONTAINER> <COMMAND>...\n"),
+        ("exec", "Usage: ctr exec [OPTIONS] CONTAINER COMMAND [ARG...]\n"),
         ("top", "Usage: ctr top CONTAINER [PS-OPTIONS]\n"),
     ] {
         assert!(sandbox.ctr([command, "--help"]).ok().stdout.contains(usage), "{usage}");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// `ctr exec`
 #[derive(Debug, Args)]
+#[command(override_usage = "ctr exec [OPTIONS] CONTAINER COMMAND [ARG...]")]
 pub struct Exec {
     /// Run it in the background
     #[arg(short, long)]
