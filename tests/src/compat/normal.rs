@@ -78,7 +78,8 @@ fn dockers_errors(text: &str) -> String {
 
 fn our_errors(text: &str) -> String {
     let of_an_option = text.contains("invalid argument \"") && text.contains("\" flag: ");
-    let of_the_parser = of_an_option || text.contains("\nUsage: ") || text.contains("\nFor more information, try");
+    let tells_of_help = ["\nUsage: ", "\nFor more information, try", "\nSee 'ctr --help'"];
+    let of_the_parser = of_an_option || tells_of_help.iter().any(|words| text.contains(words));
     if of_the_parser { USAGE.to_owned() } else { text.lines().map(|line| sentence(line, OURS)).collect() }
 }
 
@@ -116,6 +117,7 @@ mod tests {
     fn of_a_wrong_command_line_it_is_only_said_that_it_is_one() {
         assert_eq!(stderr(Kind::Docker, "unknown flag: --x\nSee 'docker run --help'.\n"), USAGE);
         assert_eq!(stderr(Kind::Ctr, "error: unexpected argument '--x' found\n\nUsage: ctr run\n"), USAGE);
+        assert_eq!(stderr(Kind::Ctr, "ctr: 'x' is not a ctr command.\nSee 'ctr --help'\n"), USAGE);
     }
 
     #[test]
