@@ -3,7 +3,7 @@
 //! One that runs gets the limits at once, through the runtime; and what is on disk is replaced, for each start to come.
 
 use crate::cli::Update;
-use crate::create::{machine::Machine, resources, watch};
+use crate::create::{machine::Machine, resources, watch, wrong::WrongOption};
 use crate::plan::{Plan, Step};
 use crate::{life, runtime, spec};
 use anyhow::{Context, Result, bail};
@@ -18,6 +18,17 @@ pub struct Change {
     pub plan: Plan,
     /// Docker's warnings.
     pub warnings: Vec<String>,
+}
+
+/// Whether the options can be read at all. What they say is another matter, and each container's.
+///
+/// # Errors
+/// A [`WrongOption`].
+pub fn read(options: &Update) -> Result<()> {
+    match resources::limits(&mut HostConfig::default(), &options.limits) {
+        Err(error) if error.is::<WrongOption>() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The steps that change a container. The caller holds its folder.

@@ -9,6 +9,12 @@ pub const CANNOT_EXECUTE: u8 = 126;
 /// The command was not found.
 pub const NOT_FOUND: u8 = 127;
 
+/// The exit code that docker writes down for a container that was not started, where the tool ends with `code`: 128 unless it is
+/// the command's fault.
+pub fn never_ran(code: u8) -> u8 {
+    if code == TOOL { 128 } else { code }
+}
+
 /// The exit code of a process that a signal ended.
 pub fn from_signal(signal: i32) -> u8 {
     128u8.wrapping_add(signal as u8)

@@ -1,5 +1,6 @@
 //! What the commands have in common: where everything is, and whether to do or to explain.
 
+use crate::create::wrong::WrongOption;
 use crate::plan::Plan;
 use crate::plan::Step;
 use anyhow::Result;
@@ -91,8 +92,12 @@ impl Engine {
     }
 }
 
-/// Docker ends most commands that fail with 1; 125 is for `run`, where the other codes are the container's.
+/// Docker ends most commands that fail with 1; 125 is for `run`, where the other codes are the container's, and for options
+/// that cannot be read.
 pub fn ends_with_one(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<WrongOption>() {
+        return error;
+    }
     exit::coded(1, format!("{error:#}"))
 }
 

@@ -14,6 +14,7 @@ impl Engine {
         if args.restart.is_none() && args.limits == LimitOptions::default() {
             return Err(exit::coded(1, "you must provide one or more flags when using this command"));
         }
+        update::read(args)?;
         let mut warnings = Vec::new();
         let code = self.each(&args.containers, |container| {
             let (done, told) = self.update_one(container, args)?;

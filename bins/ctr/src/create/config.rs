@@ -1,5 +1,6 @@
 //! What runs in a container: the image's configuration with the command line laid over it.
 
+use super::wrong::OfOption;
 use super::{environment, mounts, network, ports};
 use crate::{cli, signal};
 use anyhow::{Result, anyhow, bail};
@@ -42,12 +43,12 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
         run.stop_signal = signal.clone();
     }
     super::watch::healthcheck(&mut run, &args.watch)?;
-    let labels = environment::labels(args)?;
+    let labels = environment::labels(args).of_option()?;
     if !labels.is_empty() {
         run.labels.get_or_insert_with(BTreeMap::new).extend(labels);
     }
     if let Some(address) = &args.network.mac_address {
-        run.extra.insert("MacAddress".to_owned(), json!(network::check_mac(address)?));
+        run.extra.insert("MacAddress".to_owned(), json!(network::check_mac(address).of_option()?));
     }
     // A volume without a name is a wish of the configuration, as the image's own are.
     for path in args.storage.volume.iter().filter(|text| mounts::bind::is_anonymous(text)) {
@@ -62,15 +63,15 @@ pub fn build(args: &cli::Create, image: &Image, hostname: String, detached: bool
     let mut exposed = run.exposed_ports.take().unwrap_or_default();
     let mut published = ports::Bindings::new();
     for port in &args.network.publish {
-        ports::parse(port, &mut published)?;
+        ports::parse(port, &mut published).of_option()?;
     }
     for port in &args.network.expose {
-        exposed.extend(ports::parse_exposed(port)?.into_iter().map(|port| (port, json!({}))));
+        exposed.extend(ports::parse_exposed(port).of_option()?.into_iter().map(|port| (port, json!({}))));
     }
     exposed.extend(published.into_keys().map(|port| (port, json!({}))));
     run.exposed_ports = Some(exposed).filter(|ports| !ports.is_empty());
 
-    run.env = Some(environment::build(args, &run.env.unwrap_or_default())?);
+    run.env = Some(environment::build(args, &run.env.unwrap_or_default()).of_option()?);
     let attached = Attached::of(args, detached)?;
     Ok(Config {
         hostname,
@@ -101,7 +102,8 @@ impl Attached {
         let streams: Vec<String> = streams.iter().map(|stream| stream.to_lowercase()).collect();
         if let Some(wrong) = streams.iter().position(|s| !matches!(s.as_str(), "stdin" | "stdout" | "stderr")) {
             let given = &args.process.attach[wrong];
-            bail!("invalid argument {given:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR");
+            let why = "valid streams are STDIN, STDOUT and STDERR";
+            return Err(anyhow!("invalid argument {given:?} for \"-a, --attach\" flag: {why}")).of_option();
         }
         if detached && !streams.is_empty() {
             return Err(exit::coded(1, "Conflicting options: -a and -d"));

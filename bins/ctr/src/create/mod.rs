@@ -23,6 +23,7 @@ pub mod security_opt;
 mod storage;
 mod ulimits;
 pub mod watch;
+pub mod wrong;
 
 use crate::cli;
 use crate::plan::{Plan, Step};

@@ -1,7 +1,8 @@
 //! `--ipc`, `--pid`, `--uts`, `--userns`, `--cgroupns`: what it has to itself, and what it shares.
 
+use super::wrong::OfOption;
 use crate::cli::{self, SecurityOptions};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use layout::container::HostConfig;
 use layout::{ContainerId, Layout};
 
@@ -21,7 +22,7 @@ pub fn fill(host: &mut HostConfig, layout: &Layout, options: &SecurityOptions, u
         mode @ ("" | "host") => mode.to_owned(),
         mode => match mode.strip_prefix("container:") {
             Some(name) if !name.is_empty() => of_container(layout, name)?,
-            _ => bail!("--pid: invalid PID mode"),
+            _ => return Err(anyhow!("--pid: invalid PID mode")).of_option(),
         },
     };
     host.uts_mode = host_or_nothing(word(&options.uts), "--uts: invalid UTS mode")?;
@@ -31,7 +32,7 @@ pub fn fill(host: &mut HostConfig, layout: &Layout, options: &SecurityOptions, u
         "" if host.privileged || !unified => "host".to_owned(),
         "" => "private".to_owned(),
         mode @ ("host" | "private") => mode.to_owned(),
-        _ => bail!("--cgroupns: invalid CGROUP mode"),
+        _ => return Err(anyhow!("--cgroupns: invalid CGROUP mode")).of_option(),
     };
     Ok(())
 }
@@ -100,6 +101,6 @@ pub fn of_container(layout: &Layout, name: &str) -> Result<String> {
 fn host_or_nothing(mode: String, otherwise: &str) -> Result<String> {
     match mode.as_str() {
         "" | "host" => Ok(mode),
-        _ => bail!("{otherwise}"),
+        _ => Err(anyhow!("{otherwise}")).of_option(),
     }
 }

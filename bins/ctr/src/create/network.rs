@@ -1,5 +1,6 @@
 //! What it is connected to.
 
+use super::wrong::OfOption;
 use super::{links, modes, ports};
 use crate::cli::NetworkOptions;
 use anyhow::{Result, bail};
@@ -20,7 +21,7 @@ pub fn fill(host: &mut HostConfig, layout: &Layout, options: &NetworkOptions, na
     }
     let mut bindings = ports::Bindings::new();
     for port in &options.publish {
-        ports::parse(port, &mut bindings)?;
+        ports::parse(port, &mut bindings).of_option()?;
     }
     if network == "host" && !bindings.is_empty() {
         eprintln!("WARNING: Published ports are discarded when using host network mode");
@@ -31,11 +32,12 @@ pub fn fill(host: &mut HostConfig, layout: &Layout, options: &NetworkOptions, na
     host.network_mode = of_container.unwrap_or_else(|| network.to_owned());
     host.port_bindings = bindings;
     host.publish_all_ports = options.publish_all;
-    options.add_host.iter().try_for_each(|line| check_host(line))?;
+    options.add_host.iter().try_for_each(|line| check_host(line)).of_option()?;
     host.extra_hosts = Some(options.add_host.clone()).filter(|hosts| !hosts.is_empty());
-    host.dns = options.dns.iter().map(|server| check_server(server)).collect::<Result<_>>()?;
+    host.dns = options.dns.iter().map(|server| check_server(server)).collect::<Result<_>>().of_option()?;
     host.dns_options = options.dns_option.clone();
-    host.dns_search = options.dns_search.iter().map(|domain| check_domain(domain)).collect::<Result<_>>()?;
+    host.dns_search =
+        options.dns_search.iter().map(|domain| check_domain(domain)).collect::<Result<_>>().of_option()?;
     host.links = links::resolve(layout, &options.link, name)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! How much of the machine it may use: the options, with docker's checks and words.
 
+use super::wrong::OfOption;
 use super::{disks, machine::Machine, ulimits};
 use crate::cli::{LimitOptions, ResourceOptions};
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,14 +19,14 @@ pub fn fill(host: &mut HostConfig, options: &ResourceOptions) -> Result<Vec<Stri
     host.oom_kill_disable = Some(options.oom_kill_disable.unwrap_or(false));
     host.oom_score_adj = options.oom_score_adj.unwrap_or(0);
     host.cgroup_parent = options.cgroup_parent.clone().unwrap_or_default();
-    disks::fill(host, options)?;
+    disks::fill(host, options).of_option()?;
     if host.memory > 0 && host.memory_swap == 0 {
         // Docker's default: as much swap as memory.
         host.memory_swap = host.memory.saturating_mul(2);
     }
     check_once(host)?;
     let machine = Machine::here();
-    let mut warnings = ulimits::fill(host, &options.ulimit)?;
+    let mut warnings = ulimits::fill(host, &options.ulimit).of_option()?;
     warnings.extend(check(host, &machine)?);
     warnings.extend(machine.discard(host));
     Ok(warnings)
@@ -40,7 +41,7 @@ pub fn limits(host: &mut HostConfig, options: &LimitOptions) -> Result<()> {
         text => bytes("--memory-swap", text)?,
     };
     host.kernel_memory = bytes("--kernel-memory", options.kernel_memory.as_deref())?;
-    host.nano_cpus = options.cpus.as_deref().map(nano_cpus).transpose()?.unwrap_or(0);
+    host.nano_cpus = options.cpus.as_deref().map(nano_cpus).transpose().of_option()?.unwrap_or(0);
     host.cpu_shares = match options.cpu_shares.unwrap_or(0) {
         shares @ (0 | 2..=262_144) => shares as u64,
         1 => bail!("the minimum allowed cpu-shares is 2"),
@@ -62,14 +63,14 @@ pub fn limits(host: &mut HostConfig, options: &LimitOptions) -> Result<()> {
 fn bytes(flag: &str, text: Option<&str>) -> Result<i64> {
     let Some(text) = text else { return Ok(0) };
     let Ok(bytes) = units::parse_bytes(text) else {
-        bail!("invalid argument \"{text}\" for \"{flag}\" flag: invalid size: '{text}'")
+        return Err(anyhow!("invalid argument \"{text}\" for \"{flag}\" flag: invalid size: '{text}'")).of_option();
     };
     Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
 fn not_negative(flag: &str, value: Option<i64>) -> Result<u64> {
     let value = value.unwrap_or(0);
-    u64::try_from(value).with_context(|| format!("invalid argument \"{value}\" for \"--{flag}\" flag"))
+    u64::try_from(value).with_context(|| format!("invalid argument \"{value}\" for \"--{flag}\" flag")).of_option()
 }
 
 fn nano_cpus(text: &str) -> Result<i64> {
@@ -95,7 +96,7 @@ fn check_once(host: &HostConfig) -> Result<()> {
     if let Some(percent) = host.memory_swappiness
         && !(0..=100).contains(&percent)
     {
-        bail!("invalid value: {percent}. Valid memory swappiness range is 0-100");
+        return Err(anyhow!("invalid value: {percent}. Valid memory swappiness range is 0-100")).of_option();
     }
     if !(-1000..=1000).contains(&host.oom_score_adj) {
         bail!("Invalid value {}, range for oom score adj is [-1000, 1000]", host.oom_score_adj);

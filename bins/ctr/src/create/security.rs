@@ -1,6 +1,7 @@
 //! What it may do: the options, with docker's checks and words.
 
 use super::machine::Machine;
+use super::wrong::OfOption;
 use super::{devices, modes, security_opt};
 use crate::cli::SecurityOptions;
 use anyhow::{Result, bail};
@@ -33,13 +34,13 @@ pub fn fill(host: &mut HostConfig, layout: &Layout, options: &SecurityOptions) -
     modes::fill(host, layout, options, Machine::here().is_unified())?;
     host.masked_paths = paths(&defaults::MASKED_PATHS);
     host.readonly_paths = paths(&defaults::READONLY_PATHS);
-    let warnings = security_opt::fill(host, &options.security_opt)?;
+    let warnings = security_opt::fill(host, &options.security_opt).of_option()?;
     if host.privileged {
         (host.masked_paths, host.readonly_paths) = (None, None);
     }
-    devices::fill(host, options)?;
+    devices::fill(host, options).of_option()?;
     for setting in &options.sysctl {
-        let (name, value) = sysctl(setting)?;
+        let (name, value) = sysctl(setting).of_option()?;
         host.sysctls.insert(name, value);
     }
     host.init = options.init.then_some(true);

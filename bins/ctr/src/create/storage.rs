@@ -1,6 +1,7 @@
 //! What is mounted into it.
 
 use super::mounts::{bind, option, tmpfs};
+use super::wrong::OfOption;
 use crate::cli::StorageOptions;
 use anyhow::{Result, anyhow, bail};
 use layout::container::HostConfig;
@@ -18,11 +19,11 @@ pub fn fill(host: &mut HostConfig, options: &StorageOptions) -> Result<()> {
         }
     }
     host.binds = Some(binds).filter(|binds| !binds.is_empty());
-    host.mounts = options.mount.iter().map(|text| option::parse(text)).collect::<Result<_>>()?;
+    host.mounts = options.mount.iter().map(|text| option::parse(text)).collect::<Result<_>>().of_option()?;
     host.tmpfs = tmpfs::parse(&options.tmpfs)?;
     host.volumes_from = Some(options.volumes_from.clone()).filter(|from| !from.is_empty());
     host.volume_driver = options.volume_driver.clone().unwrap_or_default();
-    host.shm_size = shm_size(options.shm_size.as_deref())?;
+    host.shm_size = shm_size(options.shm_size.as_deref()).of_option()?;
     match options.storage_opt.first() {
         None => Ok(()),
         Some(text) if !text.contains('=') => bail!("invalid storage option"),

@@ -1,8 +1,9 @@
 //! How a container is looked after: restart policy, health check, log.
 
+use super::wrong::OfOption;
 use crate::cli::WatchOptions;
 use crate::shim::log::options::Options;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use layout::container::{HostConfig, LogConfig, RestartPolicy};
 use layout::duration;
 use layout::oci::healthcheck::Healthcheck;
@@ -15,7 +16,7 @@ const LEAST: i64 = 1_000_000;
 pub fn fill(host: &mut HostConfig, options: &WatchOptions) -> Result<()> {
     host.restart_policy = restart_policy(&options.restart)?;
     if host.auto_remove && host.restart_policy.name != "no" {
-        bail!("conflicting options: cannot specify both --restart and --rm");
+        return Err(anyhow!("conflicting options: cannot specify both --restart and --rm")).of_option();
     }
     let mut log = LogConfig::default();
     if let Some(driver) = options.log_driver.as_ref().filter(|driver| !driver.is_empty()) {
@@ -64,20 +65,20 @@ pub fn healthcheck(run: &mut RunConfig, options: &WatchOptions) -> Result<()> {
             .filter(|c| !c.is_empty())
             .flat_map(|c| ["CMD-SHELL".into(), c.clone()])
             .collect(),
-        interval: time(&options.health_interval, "--health-interval")?,
-        timeout: time(&options.health_timeout, "--health-timeout")?,
-        start_period: time(&options.health_start_period, "--health-start-period")?,
+        interval: time(&options.health_interval, "--health-interval").of_option()?,
+        timeout: time(&options.health_timeout, "--health-timeout").of_option()?,
+        start_period: time(&options.health_start_period, "--health-start-period").of_option()?,
         retries: options.health_retries.unwrap_or(0),
     };
     if options.no_healthcheck {
         if wanted != Healthcheck::default() {
-            bail!("--no-healthcheck conflicts with --health-* options");
+            return Err(anyhow!("--no-healthcheck conflicts with --health-* options")).of_option();
         }
         Healthcheck { test: vec!["NONE".to_owned()], ..wanted }.put(run);
         return Ok(());
     }
     if wanted.retries < 0 {
-        bail!("--health-retries cannot be negative");
+        return Err(anyhow!("--health-retries cannot be negative")).of_option();
     }
     for (name, value) in
         [("Interval", wanted.interval), ("Timeout", wanted.timeout), ("StartPeriod", wanted.start_period)]

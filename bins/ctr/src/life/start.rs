@@ -2,7 +2,7 @@
 
 use super::{has_shim, hold, recover, tear_down, wait_for_shim};
 use crate::client::{self, End, Manner};
-use crate::create::mounts::fill;
+use crate::create::mounts::{fill, option};
 use crate::create::ports;
 use crate::plan::{Plan, Step};
 use crate::{runtime, spec};
@@ -49,6 +49,7 @@ pub fn start_plan(layout: &Layout, container: &Container, attach: Option<&Manner
 
 /// What a container's process needs before it is made. A restart does this again, and the next.
 pub fn files_plan(layout: &Layout, container: &Container) -> Result<Plan> {
+    container.host_config.mounts.iter().try_for_each(option::check)?;
     let mut plan = Plan::default();
     plan.note("its root filesystem: the image's layers, and on top of them a writable one");
     plan.call(mount_call(layout, container));
@@ -146,7 +147,7 @@ fn give_up(layout: &Layout, container: &Container, error: anyhow::Error) -> anyh
 fn record_failure(layout: &Layout, id: &ContainerId, error: &anyhow::Error) {
     if let Ok(mut state) = layout.read_state(id) {
         state.error = format!("{error:#}");
-        state.exit_code = exit::code_of(error).into();
+        state.exit_code = exit::never_ran(exit::code_of(error)).into();
         // The error itself is on its way to the user; that it could not be written down as well adds nothing.
         let _ = layout.write_state(id, &state);
     }

@@ -120,7 +120,7 @@ impl Shim {
     }
 
     fn never_started(&mut self, code: u8, message: String) -> Control {
-        self.state.exit_code = code.into();
+        self.state.exit_code = exit::never_ran(code).into();
         self.state.error = message.clone();
         Control::Failed { code, message }
     }

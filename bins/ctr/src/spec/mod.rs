@@ -61,6 +61,7 @@ pub fn build_at_create(layout: &Layout, container: &Container, layers: &[Digest]
 
 fn without_the_moment(container: &Container) -> Container {
     let mut container = container.clone();
+    container.config.run.user.clear();
     let host = &mut container.host_config;
     for mode in [&mut host.network_mode, &mut host.ipc_mode, &mut host.pid_mode] {
         if mode.starts_with("container:") {
@@ -68,6 +69,7 @@ fn without_the_moment(container: &Container) -> Container {
         }
     }
     host.links = None;
+    host.group_add = None;
     host.devices.clear();
     host.device_requests = None;
     host.blkio_weight_device.clear();
@@ -82,8 +84,8 @@ fn without_the_moment(container: &Container) -> Container {
     container
 }
 
-/// Whether the configuration depends on what is there at the moment: other containers' processes, the host's devices. It is
-/// written by each start then.
+/// Whether the configuration depends on what is there at the moment: other containers' processes, the host's devices, users by
+/// their names, of whom docker asks at the start only. It is written by each start then.
 pub fn is_of_the_moment(container: &Container) -> bool {
     let host = &container.host_config;
     let joins = [&host.network_mode, &host.ipc_mode, &host.pid_mode].iter().any(|mode| mode.starts_with("container:"));
@@ -95,7 +97,11 @@ pub fn is_of_the_moment(container: &Container) -> bool {
     ]
     .iter()
     .any(|limits| limits.is_some());
+    let is_number = |id: &str| id.bytes().all(|b| b.is_ascii_digit());
+    let names_somebody = !container.config.run.user.split(':').all(is_number)
+        || host.group_add.iter().flatten().any(|group| !is_number(group));
     joins
+        || names_somebody
         || host.links.is_some()
         || host.privileged
         || !host.devices.is_empty()

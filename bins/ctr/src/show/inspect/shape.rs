@@ -38,11 +38,15 @@ const POINTERS: [&str; 9] = [
     "SizeRw",
 ];
 
+/// Keys whose numbers are lengths of time.
+const DURATIONS: [&str; 3] = ["Interval", "StartPeriod", "Timeout"];
+
 /// What the value of a key is.
 pub fn shape(key: &str) -> Shape {
     match key {
         key if MAPS.contains(&key) => Shape::Map,
         key if POINTERS.contains(&key) => Shape::Pointer,
+        key if DURATIONS.contains(&key) => Shape::Duration,
         _ => Shape::Struct,
     }
 }

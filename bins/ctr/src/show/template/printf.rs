@@ -1,6 +1,6 @@
 //! `printf`: Go's verbs, <https://pkg.go.dev/fmt>, as far as the values of a template have a use for them.
 
-use super::value::{Data, Value, kind};
+use super::value::{Data, Shape, Value, kind};
 use serde_json::Value as Json;
 
 /// `%-08.3f`: how a value is to be written.
@@ -80,6 +80,7 @@ impl Verb {
         let json = value.json(data);
         let written = match (letter, json) {
             ('T', _) => Some(kind(json).to_owned()),
+            ('s', Json::Number(_)) if matches!(value, Value::Json(_, Shape::Duration)) => Some(value.text(data)),
             ('v', _) => Some(self.signed(json, value.text(data))),
             ('d', Json::Number(number)) if !number.is_f64() => Some(self.signed(json, number.to_string())),
             ('t', Json::Bool(value)) => Some(value.to_string()),

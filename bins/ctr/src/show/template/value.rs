@@ -40,6 +40,8 @@ pub enum Shape {
     Struct,
     /// As [`Shape::Struct`], and a null is no object.
     Pointer,
+    /// A number of nanoseconds that is printed as a length of time: `1m30s`.
+    Duration,
 }
 
 /// A value.
@@ -145,6 +147,7 @@ fn nil(shape: Shape) -> &'static str {
     match shape {
         Shape::Map => "map[]",
         Shape::Struct => "[]",
+        Shape::Duration => "0s",
         Shape::Pointer => "<nil>",
     }
 }
@@ -180,6 +183,9 @@ fn text_of(json: &Json, shape: Shape, shapes: fn(&str) -> Shape) -> String {
         Json::Object(fields) => {
             let fields = fields.iter().map(|(key, value)| text_of(value, shapes(key), shapes));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(" "))
+        }
+        Json::Number(number) if shape == Shape::Duration => {
+            layout::duration::format(number.as_i64().unwrap_or_default())
         }
         // A whole number of this kind has no point.
         Json::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
