@@ -214,3 +214,32 @@ fn the_users_terminal_is_as_it_was_when_something_was_killed() {
         sandbox.processes().iter().filter(|process| process.is("ctr", "shim")).for_each(|shim| shim.kill());
     });
 }
+
+#[test]
+fn what_the_user_is_used_to_is_in_dockers_own_file() {
+    let sandbox = Sandbox::with_base();
+    let dir = sandbox.path().join("docker");
+    std::fs::create_dir(&dir).unwrap();
+    let file = r#"{"detachKeys": "ctrl-x,a", "psFormat": "up: {{.Names}}", "imagesFormat": "image: {{.Repository}}"}"#;
+    std::fs::write(dir.join("config.json"), file).unwrap();
+    let ctr = |args: &[&str]| {
+        let mut command = sandbox.tool("ctr");
+        command.env("DOCKER_CONFIG", &dir).args(args);
+        command
+    };
+    let mut user =
+        Pty::spawn(&mut ctr(&["run", "-it", "--name", "box", "base", "sh", "-c", "stty raw; echo ready; exec cat"]));
+    user.expect("ready");
+    user.types("\x18");
+    user.types("a");
+    user.wait();
+    sandbox.run(&mut ctr(&["ps"])).ok().prints("up: box");
+    sandbox.run(&mut ctr(&["images"])).ok().prints("image: base");
+    // What the command line says counts for more, and `-q` says it too.
+    sandbox.run(&mut ctr(&["ps", "--format", "{{.State}}"])).ok().prints("running");
+    let id = sandbox.ctr(["ps", "-q", "--no-trunc"]).ok().text().trim_end().to_owned();
+    sandbox.run(&mut ctr(&["ps", "-q", "--no-trunc"])).ok().prints(&id);
+    std::fs::write(dir.join("config.json"), "{").unwrap();
+    sandbox.run(&mut ctr(&["ps", "--format", "{{.Names}}"])).ok().prints("box");
+    sandbox.run(&mut ctr(&["ps"])).ok().says("WARNING: Error loading config file: ");
+}

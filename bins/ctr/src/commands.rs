@@ -18,7 +18,7 @@ use crate::cli::*;
 use crate::client::Manner;
 use crate::exec::session::{self, Wanted};
 use crate::protocol::Deed;
-use crate::{client, doctor, registry, shim, show};
+use crate::{client, defaults, doctor, registry, shim, show};
 use anyhow::{Result, bail};
 use engine::{Engine, ends_with_one, failed_as_docker, reads_only};
 use layout::tool::{Call, Tool};
@@ -35,9 +35,9 @@ pub fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Container(command) => engine.container(command),
         Command::Rm(args) => engine.rm(&args),
-        Command::Ps(args) => engine.ps(&args),
+        Command::Ps(args) => engine.ps(args),
         Command::Image(command) => engine.image(command),
-        Command::Images(args) => engine.images(&args),
+        Command::Images(args) => engine.images(args),
         Command::Rmi(args) => engine.pass_on(images::rmi(&args)),
         Command::Login(args) => engine.login(&args),
         Command::Logout(args) => engine.pass_on(registry::logout(&args)),
@@ -114,7 +114,10 @@ impl Engine {
             C::Update(args) => self.update(&args),
             C::Port(args) => self.show(|layout| show::port::port(layout, &args)),
             C::Top(args) => self.show(|layout| show::top::top(layout, &args)),
-            C::Stats(args) => self.show(|layout| show::stats::stats(layout, &args)),
+            C::Stats(mut args) => {
+                args.format = defaults::format(args.format, false, |file| file.stats_format);
+                self.show(|layout| show::stats::stats(layout, &args))
+            }
         }
     }
 
@@ -123,14 +126,15 @@ impl Engine {
         match command {
             G::Same(command) => self.container(command),
             G::Rm(args) => self.rm(&args),
-            G::Ls(args) => self.ps(&args),
+            G::Ls(args) => self.ps(args),
             G::Prune(args) => self.container_prune(&args),
             G::Inspect(args) => self.show(|layout| show::inspect::containers(layout, &args)),
         }
     }
 
-    fn ps(&self, args: &Ps) -> Result<u8> {
-        self.show(|layout| show::ps::ps(layout, args))
+    fn ps(&self, mut args: Ps) -> Result<u8> {
+        args.format = defaults::format(args.format, args.quiet, |file| file.ps_format);
+        self.show(|layout| show::ps::ps(layout, &args))
     }
 
     fn image(&self, command: ImageCommand) -> Result<u8> {
@@ -151,7 +155,7 @@ impl Engine {
         use ImageGroup as G;
         match command {
             G::Same(command) => self.image(command),
-            G::Ls(args) => self.images(&args),
+            G::Ls(args) => self.images(args),
             G::Rm(args) => self.pass_on(images::rmi(&args)),
             G::Prune(args) => self.image_prune(&args),
             G::Inspect(args) => self.show(|layout| show::inspect::images(layout, &args)),
@@ -170,7 +174,8 @@ impl Engine {
         }
     }
 
-    fn images(&self, args: &Images) -> Result<u8> {
-        self.show(|layout| show::images::images(layout, args))
+    fn images(&self, mut args: Images) -> Result<u8> {
+        args.format = defaults::format(args.format, args.quiet, |file| file.images_format);
+        self.show(|layout| show::images::images(layout, &args))
     }
 }

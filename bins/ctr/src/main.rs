@@ -11,6 +11,7 @@
 //! | [`protocol`], [`client`] | what the shim and its clients say to each other |
 //! | [`runtime`] | calls of the runtime |
 //! | [`exec`] | another process in a container, and its parent |
+//! | [`defaults`] | what the user is used to, by docker's `config.json` |
 //! | [`update`] | other limits for a container that is there |
 //! | [`signal`] | signals as users write them |
 //! | [`registry`] | when an image is pulled, and the commands that pull and push |
@@ -24,6 +25,7 @@ mod cli;
 mod client;
 mod commands;
 mod create;
+mod defaults;
 mod doctor;
 mod exec;
 mod life;

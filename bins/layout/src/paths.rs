@@ -314,6 +314,13 @@ pub fn config_dir() -> Result<PathBuf> {
     Ok(users.context("find the settings: neither CTR_CONFIG nor HOME is set")?.join("ctr"))
 }
 
+/// Docker's own settings and passwords: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`.
+pub fn docker_config() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let dir = variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
+    Ok(dir.context("find docker's config.json: neither DOCKER_CONFIG nor HOME is set")?.join("config.json"))
+}
+
 /// Where downloads are kept that can be had again at any time: `$XDG_CACHE_HOME/ctr`, else `~/.cache/ctr`; root's is
 /// `/var/cache/ctr`, unless `$XDG_CACHE_HOME` is set.
 pub fn cache_dir() -> Result<PathBuf> {

@@ -6,7 +6,7 @@ use crate::cli::{Kill, Rename, Rm, Start, Stop};
 use crate::client::Manner;
 use crate::plan::{Plan, Step};
 use crate::protocol::Deed;
-use crate::{client, life, runtime, signal};
+use crate::{client, defaults, life, runtime, signal};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::exit;
@@ -14,7 +14,7 @@ use layout::exit;
 impl Engine {
     pub(super) fn start(&self, args: &Start) -> Result<u8> {
         let attach = match args.attach || args.interactive {
-            true => Some(args.detach_keys.as_deref().unwrap_or_default()),
+            true => Some(defaults::detach_keys(args.detach_keys.as_deref())),
             false => None,
         };
         if attach.is_some() && args.containers.len() > 1 {
@@ -25,8 +25,8 @@ impl Engine {
             failed.push(name.to_owned());
             let container = &self.find(name)?;
             // A terminal makes signals of keys by itself.
-            let manner = |keys| Manner::new(args.interactive, !container.config.tty, keys);
-            let attach = attach.map(manner).transpose()?;
+            let manner = |keys: &String| Manner::new(args.interactive, !container.config.tty, keys);
+            let attach = attach.as_ref().map(manner).transpose()?;
             if self.explain {
                 failed.pop();
                 return self.explained(&life::start_plan(&self.layout, container, attach.as_ref())?).map(|_| false);

@@ -5,7 +5,7 @@ use super::{Engine, ends_with_one};
 use crate::cli::{Create, Run};
 use crate::client::{End, Manner};
 use crate::plan::Step;
-use crate::{create, life, registry};
+use crate::{create, defaults, life, registry};
 use anyhow::Result;
 use layout::container::{State, Status};
 use layout::exit;
@@ -24,7 +24,7 @@ impl Engine {
                 Manner::new(
                     args.create.process.interactive,
                     args.sig_proxy,
-                    args.detach_keys.as_deref().unwrap_or_default(),
+                    &defaults::detach_keys(args.detach_keys.as_deref()),
                 )?
                 .hiding(&hidden(&args.create.process.attach)),
             ),

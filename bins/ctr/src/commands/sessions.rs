@@ -3,7 +3,7 @@
 use super::{Engine, ends_with_one, reads_only};
 use crate::cli::{Attach, Exec};
 use crate::client::{End, Manner};
-use crate::{client, exec, life};
+use crate::{client, defaults, exec, life};
 use anyhow::Result;
 use layout::container::Status;
 use layout::exit;
@@ -42,7 +42,7 @@ impl Engine {
         }
         // A terminal makes signals of keys by itself.
         let sig_proxy = args.sig_proxy && !container.config.tty;
-        let manner = Manner::new(interactive, sig_proxy, args.detach_keys.as_deref().unwrap_or_default())?;
+        let manner = Manner::new(interactive, sig_proxy, &defaults::detach_keys(args.detach_keys.as_deref()))?;
         client::attach(&self.layout, &container, &manner).and_then(End::or_failure)
     }
 }

@@ -3,6 +3,7 @@
 use super::images::confirmed;
 use super::{Engine, ends_with_one};
 use crate::cli::{VolumeCreate, VolumeGroup, VolumePrune, VolumeRm};
+use crate::defaults;
 use crate::plan::{Plan, Step};
 use crate::volume::{self, list, local};
 use anyhow::{Result, bail};
@@ -13,7 +14,10 @@ impl Engine {
         use VolumeGroup as V;
         match command {
             V::Create(args) => self.create_volume(&args),
-            V::Ls(args) => self.show(|layout| list::ls(layout, &args)),
+            V::Ls(mut args) => {
+                args.format = defaults::format(args.format, args.quiet, |file| file.volumes_format);
+                self.show(|layout| list::ls(layout, &args))
+            }
             V::Inspect(args) => self.show(|layout| list::inspect(layout, &args)),
             V::Rm(args) => self.remove_volumes(&args),
             V::Prune(args) => self.prune_volumes(&args),

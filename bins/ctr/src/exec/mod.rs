@@ -10,7 +10,7 @@ use crate::client::Manner;
 use crate::create::environment::{set_from_file, set_or_inherit, without_names_alone};
 use crate::plan::{Plan, Step, to_json};
 use crate::spec::security;
-use crate::{cli, client, life, runtime};
+use crate::{cli, client, defaults, life, runtime};
 use anyhow::{Context, Result, bail};
 use layout::container::{Container, Status};
 use layout::events;
@@ -28,7 +28,7 @@ pub fn plan(layout: &Layout, container: &Container, args: &cli::Exec) -> Result<
     let process = process(layout, container, args)?;
     let attached = match args.detach {
         true => None,
-        false => Some(Manner::new(args.interactive, false, args.detach_keys.as_deref().unwrap_or_default())?),
+        false => Some(Manner::new(args.interactive, false, &defaults::detach_keys(args.detach_keys.as_deref()))?),
     };
     let mut plan = Plan::default();
     plan.note("what is to run, in the words of a container's config.json");

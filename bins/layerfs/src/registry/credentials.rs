@@ -7,6 +7,7 @@
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use layout::paths;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -112,7 +113,7 @@ pub enum Kept {
 /// # Errors
 /// The file cannot be written; the helper fails.
 pub fn store(account: &str, user: &str, password: &str) -> Result<Kept> {
-    let path = docker_file()?;
+    let path = paths::docker_config()?;
     let mut file = read(&path)?.unwrap_or_default();
     let key = key(account);
     file.forget(account);
@@ -135,7 +136,7 @@ pub fn store(account: &str, user: &str, password: &str) -> Result<Kept> {
 /// # Errors
 /// The file cannot be written; the helper fails.
 pub fn erase(account: &str) -> Result<bool> {
-    let path = docker_file()?;
+    let path = paths::docker_config()?;
     let Some(mut file) = read(&path)? else { return Ok(false) };
     let mut was = file.forget(account);
     if let Some(helper) = file.helper(account) {
@@ -262,20 +263,12 @@ fn run_helper(name: &str, verb: &str, input: &[u8]) -> Result<Option<Credential>
 /// The files that may hold credentials, the first to look at first.
 fn files() -> Vec<PathBuf> {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let mut files: Vec<PathBuf> = docker_file().into_iter().chain(named("REGISTRY_AUTH_FILE")).collect();
+    let mut files: Vec<PathBuf> = paths::docker_config().into_iter().chain(named("REGISTRY_AUTH_FILE")).collect();
     let run = named("XDG_RUNTIME_DIR")
         .unwrap_or_else(|| PathBuf::from(format!("/run/containers/{}", rustix::process::geteuid().as_raw())));
     let config = named("XDG_CONFIG_HOME").or_else(|| named("HOME").map(|home| home.join(".config")));
     files.extend([Some(run), config].into_iter().flatten().map(|folder| folder.join("containers/auth.json")));
     files
-}
-
-/// docker's own file: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`.
-fn docker_file() -> Result<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = named("DOCKER_CONFIG").or_else(|| named("HOME").map(|home| home.join(".docker")));
-    let folder = folder.context("find docker's config.json: neither DOCKER_CONFIG nor HOME is set")?;
-    Ok(folder.join("config.json"))
 }
 
 fn read(path: &Path) -> Result<Option<File>> {
