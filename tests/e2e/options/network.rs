@@ -174,5 +174,10 @@ fn a_link_is_a_name_and_variables() {
         assert!(output.stdout.lines().any(|shown| shown == line), "{line}\n{output}");
     }
     assert!(output.stdout.lines().any(|line| line.starts_with(&format!("{ip}\tdb "))), "{output}");
-    sandbox.ctr(["rm", "-f", "data-base", "web"]).ok();
+    // A link follows both names.
+    sandbox.ctr(["rename", "data-base", "data"]).ok();
+    sandbox.ctr(["rename", "web", "www"]).ok();
+    sandbox.ctr(["inspect", "-f", "{{json .HostConfig.Links}}", "www"]).ok().prints("[\"/data:/www/db\"]");
+    sandbox.ctr(["start", "-a", "www"]).ok().shows("DB_NAME=/www/db");
+    sandbox.ctr(["rm", "-f", "data", "www"]).ok();
 }
