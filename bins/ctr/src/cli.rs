@@ -35,7 +35,7 @@ pub use exec::*;
 pub use files::*;
 pub use groups::grouped;
 pub use images::*;
-pub use pflag::as_pflag;
+pub use pflag::{as_pflag, boolean};
 pub use registry::*;
 pub use system::*;
 pub use update::*;

@@ -34,7 +34,7 @@ fn relax(arg: Arg) -> Arg {
 }
 
 /// Go's ParseBool.
-fn boolean(value: &str) -> Result<bool, String> {
+pub fn boolean(value: &str) -> Result<bool, String> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

@@ -4,7 +4,6 @@ use super::{Engine, ends_with_one};
 use crate::cli::Diff;
 use crate::create::files;
 use anyhow::Result;
-
 use layout::container::Container;
 use layout::oci::image::ImageConfig;
 use layout::tool::{Call, Tool};

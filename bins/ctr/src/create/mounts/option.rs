@@ -1,5 +1,6 @@
 //! `--mount`: `type=bind,source=/a,target=/b,readonly`, a line of CSV with docker's keys.
 
+use crate::cli;
 use anyhow::{Context, Result, anyhow, bail};
 use layout::container::MountRequest;
 use layout::units;
@@ -84,13 +85,8 @@ fn tmpfs_option(request: &mut MountRequest, key: &str, value: &str) -> Result<()
     Ok(())
 }
 
-/// Go's ParseBool.
 fn boolean(key: &str, value: &str) -> Result<bool> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => bail!("invalid value for {key}: {value}"),
-    }
+    cli::boolean(value).map_err(|_| anyhow!("invalid value for {key}: {value}"))
 }
 
 /// The fields of a line of CSV: a field in double quotes may hold commas, and a quote twice is a quote.

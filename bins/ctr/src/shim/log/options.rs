@@ -1,6 +1,7 @@
 //! `--log-driver` and `--log-opt`: which there are, and what they mean. Sizes here are in powers of 1000, as docker's.
 
 use super::syslog::Address;
+use crate::cli;
 use anyhow::{Context, Result, anyhow, bail};
 use layout::container::LogConfig;
 use std::collections::BTreeMap;
@@ -160,11 +161,7 @@ fn integer(text: &str) -> Result<i32> {
 }
 
 fn boolean(text: &str) -> Result<bool> {
-    match text {
-        "true" | "1" | "t" | "T" | "TRUE" | "True" => Ok(true),
-        "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(false),
-        _ => bail!("strconv.ParseBool: parsing {text:?}: invalid syntax"),
-    }
+    cli::boolean(text).map_err(|why| anyhow!("strconv.ParseBool: parsing {text:?}: {why}"))
 }
 
 /// A size in powers of 1000: `10m`, `1.5g`, `512`.
